@@ -1,0 +1,66 @@
+# Thin targets over the CMake presets; `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+JOBS ?= $(shell nproc)
+# Looked up when used: on a bare machine `setup` installs ccache first.
+LAUNCHER = $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache)
+# A kernel that randomises more bits than g++ 12's sanitizers expect makes them fail at start.
+NO_ASLR := setarch $(shell uname -m) -R
+CXX_FILES = git ls-files -- 'src/*.h' 'src/*.cc' 'test/*.h' 'test/*.cc' 'bench/*.h' 'bench/*.cc'
+# clang-tidy takes seconds for each file: TIDY='src/core/base/*.cc' looks at some only.
+TIDY ?= src/*.cc
+
+.PHONY: help setup packages build unit test soak demo bench check format tidy asan tsan clean
+
+help:  ## this list
+	@sed -nE 's/^([a-z ]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: packages  ## install packages and a CRIU that works here (as root)
+	@scripts/criu.sh
+
+packages:
+	@scripts/setup.sh
+
+build: packages build/build.ninja  ## build programs and tests (no root once set up)
+	@ninja -C build -j $(JOBS)
+
+build/build.ninja: CMakePresets.json
+	@cmake --preset release $(LAUNCHER)
+	@touch $@
+
+unit: build  ## unit tests: no root, no network
+	@scripts/test.sh unit
+
+test: setup build  ## every test, the end-to-end ones as samples (as root)
+	@scripts/test.sh sample
+
+soak: setup build  ## the end-to-end tests in full; takes hours (as root)
+	@scripts/test.sh soak
+
+demo: setup build  ## run, dump, list, restore on this machine (as root)
+	@scripts/demo.sh
+
+bench: setup build  ## dump and restore of 1 GiB beside plain CRIU (as root)
+	@bench/run.sh
+
+check: packages format tidy asan tsan  ## format, clang-tidy, unit tests under sanitizers
+
+format:  ## sources that clang-format would change are errors
+	@$(CXX_FILES) | xargs -r clang-format --dry-run -Werror
+
+tidy: build/build.ninja  ## clang-tidy; TIDY='pattern…' limits the files
+	@ninja -C build -j $(JOBS) >/dev/null
+	@git ls-files -- $(TIDY) ':!*_test.cc' | \
+	  xargs -r -n 1 -P $(JOBS) clang-tidy -p build --quiet --warnings-as-errors='*'
+
+asan tsan: packages  ## unit tests under ASan and UBSan, or under TSan
+	@[[ -f build/$@/build.ninja ]] || cmake --preset $@ $(LAUNCHER)
+	@$(NO_ASLR) cmake --build --preset $@ -j $(JOBS)
+	@$(NO_ASLR) ctest --preset $@ -j $(JOBS)
+
+clean:  ## remove what was built, except CRIU
+	@[[ ! -d build ]] || find build -mindepth 1 -maxdepth 1 ! -name criu -exec rm -rf {} +

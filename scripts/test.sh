@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# test.sh unit|sample|soak: runs tests of a finished build and leaves their results in build/log/
+# (ctest.xml, gtest/*.xml, e2e.tap) for count_tests.py. `unit` is the GoogleTest programs,
+# `sample` is those and test/e2e, `soak` is test/e2e in full. Runs everything, then fails if
+# anything failed.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+mode=${1:?usage: test.sh unit|sample|soak}
+log=$root/build/log
+rc=0
+
+rm -rf "$log/ctest.xml" "$log/gtest" "$log/e2e.tap"
+mkdir -p "$log"
+export CEDANA_BUILD_DIR=$root/build
+
+run_unit() {
+  GTEST_OUTPUT="xml:$log/gtest/" ctest --test-dir "$root/build" -L unit --output-on-failure \
+    --no-tests=error -j "$(nproc)" --output-junit "$log/ctest.xml"
+}
+
+# Restored trees are orphans for a moment: tini reaps them where PID 1 does not.
+run_e2e() {
+  CEDANA_TEST_MODE=$1 tini -s -- bats --tap --recursive "$root/test/e2e" | tee "$log/e2e.tap"
+}
+
+cd "$root"
+case $mode in
+  unit) run_unit </dev/null || rc=1 ;;
+  sample)
+    run_unit </dev/null || rc=1
+    run_e2e sample </dev/null || rc=1
+    ;;
+  soak) run_e2e soak </dev/null || rc=1 ;;
+  *) echo "test: unknown mode $mode" >&2; exit 2 ;;
+esac
+"$root/scripts/count_tests.py" "$log" || rc=1
+exit $rc
