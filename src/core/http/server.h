@@ -1,0 +1,82 @@
+// HTTP/1.1 server. Connections wait in coroutines; each request is handled by one call on a worker
+// thread that may block. Boost.Beast is behind it and appears nowhere else.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "core/http/client.h"
+
+namespace cedana::http {
+
+struct ServerOptions {
+  std::string address = "127.0.0.1";
+  uint16_t port = 0;  // 0: any free one
+  int workers = 32;   // requests handled at once; more wait
+  int connections_max = 1024;
+  size_t header_bytes_max = 64u << 10;
+  absl::Duration io_timeout = absl::Seconds(60);  // without a byte of progress
+  absl::Duration idle_timeout = absl::Seconds(300);
+};
+
+struct ServerRequest {
+  std::string method;
+  std::string target;                      // as sent: "/v2/files/a%2Fb?x=1"
+  std::string path;                        // the part before '?', still percent-encoded
+  Headers query;                           // decoded
+  Headers headers;                         // names in lower case
+  std::string peer;                        // "127.0.0.1:40512"
+  std::optional<uint64_t> content_length;  // absent with chunked, and without a body
+  bool chunked = false;
+  bool expects_continue = false;
+  const std::string* Header(const std::string& lower_case_name) const;
+  const std::string* Query(const std::string& name) const;
+  // Path segments, split at '/' *before* decoding, so that %2F stays inside its segment.
+  absl::StatusOr<std::vector<std::string>> Segments() const;
+};
+
+// One request and its answer. Used by one worker thread, only during the handler's call.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  virtual const ServerRequest& request() const = 0;
+
+  // Reads the next bytes of the request's body, 0 at its end. The first call answers
+  // `Expect: 100-continue`; a handler that answers without reading refuses before the body.
+  virtual absl::StatusOr<size_t> ReadBody(std::span<uint8_t> out) = 0;
+  // The whole body, at most `max_bytes` (else kResourceExhausted).
+  virtual absl::StatusOr<std::string> ReadAll(size_t max_bytes) = 0;
+
+  // A complete answer.
+  virtual absl::Status Respond(int status, const Headers& headers, absl::string_view body) = 0;
+  // A streamed answer: with a length, or chunked without. Finish ends it properly; leaving it out
+  // cuts the connection, so that the peer sees an incomplete body. HEAD: no body is sent.
+  virtual absl::Status Start(int status, const Headers& headers,
+                             std::optional<uint64_t> content_length) = 0;
+  virtual absl::Status Write(std::span<const uint8_t> bytes) = 0;
+  virtual absl::Status Finish() = 0;
+  // The connection was lost, or the server stops.
+  virtual bool cancelled() const = 0;
+};
+
+using Handler = std::function<void(Exchange&)>;
+
+// Serves from Start until Stop or destruction (which waits for the handlers).
+class Server {
+ public:
+  static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options, Handler handler);
+  virtual ~Server() = default;
+  virtual uint16_t port() const = 0;
+  // Takes no new connection, lets running requests end for at most `grace`, then cuts them.
+  virtual void Stop(absl::Duration grace) = 0;
+};
+
+}  // namespace cedana::http
