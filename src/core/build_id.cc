@@ -1,11 +1,6 @@
 #include "core/build_id.h"
 
-#ifndef CEDANA_VERSION
-#define CEDANA_VERSION "dev"
-#endif
-#ifndef CEDANA_BUILD_ID
-#define CEDANA_BUILD_ID "dev"
-#endif
+#include "build_id_text.h"
 
 namespace cedana {
 
