@@ -1,0 +1,120 @@
+// CRIU, driven by its command line with `--stream`. What each flag does and what breaks without it
+// was tried on a real machine; see README.md of this folder.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/transfer/load.h"
+#include "core/transfer/save.h"
+
+namespace cedana::criu {
+
+// --- the program -------------------------------------------------------------------------------
+
+struct CriuProgram {
+  std::string path;
+  int version = 0;  // major*10000 + minor*100 + sublevel
+};
+
+// `configured` (criu.binary_path), then `<bin_dir>/criu`, then beside our own program, then PATH.
+// kFailedPrecondition, in one line, when there is none from 4.1.1 on.
+absl::StatusOr<CriuProgram> FindCriu(const std::string& configured, const std::string& bin_dir);
+// `criu check`; slow (hundreds of ms), so its answer is kept by the caller.
+absl::Status CheckCriu(const CriuProgram& program);
+
+struct DumpFlags {
+  int pid = 0;
+  std::string folder;  // D of the operation: sockets, log, stats; at most 80 bytes long
+  std::string hook;    // absolute path of the action script
+  bool leave_running = false;
+  bool tcp_established = false;
+  bool tcp_close = false;
+  bool shell_job = false;
+  std::vector<std::string> external;
+  std::vector<std::string> extra;  // from the user's CRIU options
+};
+struct RestoreFlags {
+  std::string folder;
+  std::string hook;
+  bool tcp_established = false;
+  bool tcp_close = false;
+  bool shell_job = false;
+  std::vector<std::string> inherit_fd;  // "fd[7]:pipe:[85473]"
+  std::vector<std::string> external;
+  std::vector<std::string> extra;
+};
+std::vector<std::string> DumpCommand(const CriuProgram& program, const DumpFlags& flags);
+std::vector<std::string> RestoreCommand(const CriuProgram& program, const RestoreFlags& flags);
+// Environment for CRIU, through which its hook finds us.
+std::vector<std::string> HookEnvironment(const std::string& folder);
+
+// --- the image sockets --------------------------------------------------------------------------
+
+// Plays CRIU's image streamer during a dump. One reader thread per pipe; each image file is handed
+// to `store`, which reads it to its end (Save::Store). stats-dump and logs never come this way.
+class ImageCapture {
+ public:
+  using Store = std::function<absl::Status(const std::string& name, transfer::ByteSource& source)>;
+  static absl::StatusOr<std::unique_ptr<ImageCapture>> Listen(const std::string& folder,
+                                                              Store store);
+  virtual ~ImageCapture() = default;  // closes everything: CRIU gets EPIPE, undoes all, exits 1
+  // True when every pipe that CRIU has handed over so far was read to EOF.
+  // Waits at most `timeout`; the error is the first that a Store gave.
+  virtual absl::Status WaitDrained(absl::Duration timeout) = 0;
+  // Cancels the dump the only safe way: our ends of pipes and sockets are closed.
+  virtual void Close(absl::Status reason) = 0;
+  virtual uint64_t files() const = 0;
+};
+
+// Plays the streamer during a restore.
+class ImageServe {
+ public:
+  using Exists = std::function<bool(const std::string& name)>;
+  using Serve = std::function<absl::Status(const std::string& name, transfer::ByteSink& sink)>;
+  static absl::StatusOr<std::unique_ptr<ImageServe>> Listen(const std::string& folder,
+                                                            Exists exists, Serve serve);
+  virtual ~ImageServe() = default;
+  // OK only if every stream begun was served to its last byte (all of them authenticated).
+  virtual absl::Status WaitServed(absl::Duration timeout) = 0;
+  virtual void Close(absl::Status reason) = 0;
+};
+
+// --- the hook ------------------------------------------------------------------------------------
+
+// Answers CRIU's action script (`cedana-criu-hook`), which connects to `<folder>/hook.sock`. While
+// `decide` runs, the hook gets a beat per second; 15 s without one, or a closed socket, is a no.
+class HookServer {
+ public:
+  // `action` is CRTOOLS_SCRIPT_ACTION ("post-dump", "post-restore", "pre-resume"); `init_pid` is
+  // CRTOOLS_INIT_PID. OK = yes. Called on a thread of its own for each call of the script.
+  using Decide = std::function<absl::Status(const std::string& action, int init_pid)>;
+  static absl::StatusOr<std::unique_ptr<HookServer>> Listen(const std::string& folder,
+                                                            Decide decide);
+  virtual ~HookServer() = default;
+  // From now on every answer is no.
+  virtual void Close() = 0;
+};
+
+// --- results
+// ---------------------------------------------------------------------------------------
+
+// The line of CRIU's log and stderr that tells why; empty when none does.
+std::string TellingError(const std::string& folder, bool restore);
+struct DumpStats {
+  uint64_t freezing_us = 0;
+  uint64_t frozen_us = 0;
+};
+absl::StatusOr<DumpStats> ReadDumpStats(const std::string& folder);
+// The run id in the log names the nftables table that a killed CRIU leaves.
+// Sockets left in TCP repair mode by a killed CRIU are brought back, and its tables deleted.
+absl::Status CureTcp(const std::vector<int>& pids, const std::vector<std::string>& nft_tables);
+// Names of `inet CRIU-*` tables now.
+absl::StatusOr<std::vector<std::string>> ListCriuTables();
+
+}  // namespace cedana::criu
