@@ -1,0 +1,352 @@
+// The life of a connection, top to bottom, is ServeConnection. Everything but the handlers runs on
+// one thread, so connections need no locks; while a worker has a connection its coroutine sleeps.
+#include "core/http/server.h"
+
+#include <sys/socket.h>
+
+#include <atomic>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/error.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/read.hpp>
+#include <exception>
+#include <unordered_set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "core/base/log.h"
+#include "core/base/thread.h"
+#include "core/http/exchange_internal.h"
+#include "core/http/transport_internal.h"
+#include "core/http/worker_pool_internal.h"
+
+namespace cedana::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using tcp = asio::ip::tcp;
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr size_t kFirstReadBytes = 4096;
+// How long a peer may take to read the last answer before the connection is closed.
+constexpr auto kLingerTime = std::chrono::seconds(2);
+constexpr auto kAcceptPause = std::chrono::milliseconds(100);
+
+struct Connection {
+  Connection(tcp::socket socket, size_t buffer_bytes_max)
+      : stream(std::move(socket)), buffer(buffer_bytes_max) {}
+  beast::tcp_stream stream;
+  ReadBuffer buffer;
+  std::string peer;
+  bool with_worker = false;
+};
+
+class ServerImpl final : public Server {
+ public:
+  ServerImpl(ServerOptions options, Handler handler)
+      : options_(std::move(options)), handler_(std::move(handler)), workers_(options_.workers) {}
+  ~ServerImpl() override;
+
+  absl::Status Open();
+  uint16_t port() const override { return port_; }
+  void Stop(absl::Duration grace) override;
+
+ private:
+  enum class HeaderResult { kRequest, kEnd, kRefused };
+
+  asio::awaitable<void> Accept();
+  asio::awaitable<void> ServeConnection(std::shared_ptr<Connection> connection);
+  asio::awaitable<HeaderResult> ReadHeader(Connection& connection, Parser& parser);
+  asio::awaitable<void> OnWorker(std::function<void()> work);
+  asio::awaitable<void> Refuse(Connection& connection, int status, std::string text);
+  asio::awaitable<void> Linger(Connection& connection);
+  // On a worker.
+  ServerExchange::Next Handle(Connection& connection, Parser& parser, ServerRequest request);
+  void StartConnection(tcp::socket socket);
+  void StopAccepting();
+  // Runs `step` on the io thread and waits for it.
+  void OnIoThread(const std::function<void()>& step);
+  bool Idle() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return running_ == 0; }
+
+  const ServerOptions options_;
+  const Handler handler_;
+  uint16_t port_ = 0;
+
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_{io_};
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> keep_running_;
+  std::unordered_set<std::shared_ptr<Connection>> connections_;  // io thread only
+
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> cut_{false};
+  absl::Mutex mutex_;
+  int running_ ABSL_GUARDED_BY(mutex_) = 0;  // requests with a worker, or waiting for one
+
+  WorkerPool workers_;
+  base::Thread io_thread_;
+};
+
+std::chrono::nanoseconds ToChrono(absl::Duration duration) {
+  // Bounded, so that adding it to a time point cannot overflow.
+  return absl::ToChronoNanoseconds(std::min(duration, absl::Hours(24 * 365)));
+}
+
+absl::Status ServerImpl::Open() {
+  beast::error_code error;
+  const auto address = asio::ip::make_address(options_.address, error);
+  if (error) return absl::InvalidArgumentError(absl::StrCat("bad address ", options_.address));
+  const tcp::endpoint endpoint(address, options_.port);
+  acceptor_.open(endpoint.protocol(), error);
+  if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) acceptor_.bind(endpoint, error);
+  if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  if (error) {
+    const std::string text =
+        absl::StrCat("listen on ", options_.address, ":", options_.port, ": ", error.message());
+    return error == asio::error::address_in_use ? absl::AlreadyExistsError(text)
+                                                : absl::InvalidArgumentError(text);
+  }
+  port_ = acceptor_.local_endpoint(error).port();
+  keep_running_.emplace(io_.get_executor());
+  asio::co_spawn(io_, Accept(), asio::detached);
+  io_thread_ = base::Thread("http-io", [this] { io_.run(); });
+  return absl::OkStatus();
+}
+
+asio::awaitable<void> ServerImpl::Accept() {
+  while (!stopping_) {
+    auto [error, socket] = co_await acceptor_.async_accept(kAwait);
+    if (stopping_) break;
+    if (!error) {
+      StartConnection(std::move(socket));
+      continue;
+    }
+    base::LogWarn("accept failed", {{"error", error.message()}});
+    // Out of descriptors, mostly: wait for connections to end.
+    asio::steady_timer pause(io_, kAcceptPause);
+    co_await pause.async_wait(kAwait);
+  }
+}
+
+void ServerImpl::StartConnection(tcp::socket socket) {
+  beast::error_code error;
+  socket.non_blocking(true, error);
+  if (!error) socket.set_option(tcp::no_delay(true), error);
+  const tcp::endpoint peer = socket.remote_endpoint(error);
+  if (error) return;
+  if (connections_.size() >= static_cast<size_t>(options_.connections_max)) {
+    static constexpr char kFull[] =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    socket.write_some(asio::buffer(kFull, sizeof(kFull) - 1), error);
+    return;
+  }
+  auto connection =
+      std::make_shared<Connection>(std::move(socket), options_.header_bytes_max + kChunkReadBytes);
+  connection->peer = absl::StrCat(peer.address().to_string(), ":", peer.port());
+  connections_.insert(connection);
+  asio::co_spawn(io_, ServeConnection(connection), [this, connection](std::exception_ptr failure) {
+    if (failure) base::LogError("connection failed", {{"peer", connection->peer}});
+    connections_.erase(connection);
+  });
+}
+
+asio::awaitable<void> ServerImpl::ServeConnection(std::shared_ptr<Connection> connection) {
+  while (!stopping_) {
+    auto parser = std::make_unique<Parser>();
+    parser->header_limit(static_cast<uint32_t>(options_.header_bytes_max));
+    parser->body_limit(boost::none);
+    const HeaderResult result = co_await ReadHeader(*connection, *parser);
+    if (result != HeaderResult::kRequest || stopping_) break;
+
+    ServerRequest request;
+    request.peer = connection->peer;
+    if (const auto refusal = ReadRequestHead(*parser, request)) {
+      co_await Refuse(*connection, refusal->status, refusal->text);
+      break;
+    }
+
+    // The worker has the socket for itself until it is done with this request.
+    connection->with_worker = true;
+    ServerExchange::Next next = ServerExchange::Next::kCut;
+    std::function<void()> work = [&] { next = Handle(*connection, *parser, std::move(request)); };
+    co_await OnWorker(std::move(work));
+    connection->with_worker = false;
+
+    if (next == ServerExchange::Next::kLinger) co_await Linger(*connection);
+    if (next != ServerExchange::Next::kKeepAlive) break;
+    if (connection->buffer.size() == 0) connection->buffer.shrink_to_fit();
+  }
+}
+
+asio::awaitable<ServerImpl::HeaderResult> ServerImpl::ReadHeader(Connection& connection,
+                                                                 Parser& parser) {
+  if (connection.buffer.size() == 0) {
+    connection.stream.expires_after(ToChrono(options_.idle_timeout));
+    auto [error, got] = co_await connection.stream.async_read_some(
+        connection.buffer.prepare(kFirstReadBytes), kAwait);
+    if (error) co_return HeaderResult::kEnd;
+    connection.buffer.commit(got);
+  }
+  // One limit for the whole header: a peer that sends it byte by byte gains nothing.
+  connection.stream.expires_after(ToChrono(options_.io_timeout));
+  auto [error, got] =
+      co_await beast::http::async_read_header(connection.stream, connection.buffer, parser, kAwait);
+  if (!error) co_return HeaderResult::kRequest;
+  if (error == beast::http::error::header_limit || error == beast::http::error::buffer_overflow) {
+    co_await Refuse(connection, 431, "header too large");
+  } else if (error == beast::error::timeout) {
+    co_await Refuse(connection, 408, "header not complete in time");
+  } else if (error.category() ==
+                 beast::http::make_error_code(beast::http::error::end_of_stream).category() &&
+             error != beast::http::error::end_of_stream &&
+             error != beast::http::error::partial_message) {
+    co_await Refuse(connection, 400, error.message());
+  } else {
+    co_return HeaderResult::kEnd;
+  }
+  co_return HeaderResult::kRefused;
+}
+
+asio::awaitable<void> ServerImpl::OnWorker(std::function<void()> work) {
+  return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+      [this](auto handler, std::function<void()> task) {
+        {
+          absl::MutexLock lock(&mutex_);
+          ++running_;
+        }
+        auto resume = std::make_shared<decltype(handler)>(std::move(handler));
+        workers_.Submit([this, resume, task = std::move(task)] {
+          task();
+          // Posted first: once nothing is running, the io thread may end when it has no work.
+          asio::post(io_, [resume = std::move(*resume)]() mutable { std::move(resume)(); });
+          absl::MutexLock lock(&mutex_);
+          --running_;
+        });
+      },
+      asio::use_awaitable, std::move(work));
+}
+
+ServerExchange::Next ServerImpl::Handle(Connection& connection, Parser& parser,
+                                        ServerRequest request) {
+  if (cut_) return ServerExchange::Next::kCut;
+  const std::unique_ptr<Transport> transport =
+      MakePlainTransport(connection.stream.socket().native_handle(), options_.io_timeout);
+  ServerExchange exchange(*transport, connection.buffer, parser, std::move(request), stopping_,
+                          cut_);
+  std::string failure;
+  try {
+    handler_(exchange);
+    if (!exchange.started()) failure = "handler gave no answer";
+  } catch (const std::exception& error) {
+    failure = error.what();
+  } catch (...) {
+    failure = "unknown exception";
+  }
+  if (!failure.empty()) {
+    base::LogError("request failed", {{"method", exchange.request().method},
+                                      {"path", exchange.request().path},
+                                      {"peer", connection.peer},
+                                      {"error", failure}});
+    if (!exchange.started()) {
+      exchange.Respond(500, {{"content-type", "text/plain"}}, "internal error\n").IgnoreError();
+    } else {
+      return ServerExchange::Next::kCut;
+    }
+  }
+  return exchange.End();
+}
+
+asio::awaitable<void> ServerImpl::Refuse(Connection& connection, int status, std::string text) {
+  text += "\n";
+  std::string answer = MakeHead(status, {{"Content-Type", "text/plain"},
+                                         {"Content-Length", absl::StrCat(text.size())},
+                                         {"Connection", "close"}})
+                           .value();
+  absl::StrAppend(&answer, "\r\n", text);
+  connection.stream.expires_after(kLingerTime);
+  auto [error, sent] = co_await asio::async_write(connection.stream, asio::buffer(answer), kAwait);
+  if (!error) co_await Linger(connection);
+}
+
+// Closing a socket with unread bytes resets the connection, and the answer may be lost with it. So
+// the peer gets an end of stream first, and what it still sends is dropped until it has seen that.
+asio::awaitable<void> ServerImpl::Linger(Connection& connection) {
+  beast::error_code error;
+  connection.stream.socket().shutdown(tcp::socket::shutdown_send, error);
+  connection.buffer.clear();
+  connection.stream.expires_after(kLingerTime);
+  while (!error && !cut_) {
+    auto [failure, got] = co_await connection.stream.async_read_some(
+        connection.buffer.prepare(kChunkReadBytes), kAwait);
+    error = failure;
+  }
+}
+
+void ServerImpl::OnIoThread(const std::function<void()>& step) {
+  absl::Notification done;
+  asio::post(io_, [&] {
+    step();
+    done.Notify();
+  });
+  done.WaitForNotification();
+}
+
+void ServerImpl::StopAccepting() {
+  stopping_ = true;
+  beast::error_code ignored;
+  acceptor_.close(ignored);
+  for (const auto& connection : connections_) {
+    if (!connection->with_worker) connection->stream.cancel();
+  }
+}
+
+void ServerImpl::Stop(absl::Duration grace) {
+  OnIoThread([this] { StopAccepting(); });
+  {
+    absl::MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(absl::Condition(this, &ServerImpl::Idle), grace);
+  }
+  cut_ = true;
+  OnIoThread([this] {
+    for (const auto& connection : connections_) {
+      // The descriptor stays open for the worker that may be using it; its calls fail from here on.
+      ::shutdown(connection->stream.socket().native_handle(), SHUT_RDWR);
+      if (!connection->with_worker) connection->stream.cancel();
+    }
+  });
+}
+
+ServerImpl::~ServerImpl() {
+  if (!io_thread_.joinable()) return;
+  Stop(absl::ZeroDuration());
+  {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(this, &ServerImpl::Idle));
+  }
+  keep_running_.reset();
+  io_thread_.Join();  // ends with the last connection
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options, Handler handler) {
+  auto server = std::make_unique<ServerImpl>(std::move(options), std::move(handler));
+  if (absl::Status status = server->Open(); !status.ok()) return status;
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace cedana::http

@@ -1,0 +1,31 @@
+// What a worker thread does with a connection: blocking reads and writes that end when nothing
+// moves for the server's io_timeout. Plain TCP is the only kind now; TLS becomes a second one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace cedana::http {
+
+// Used by one thread at a time. Errors: kUnavailable (connection lost), kDeadlineExceeded (no byte
+// moved for the timeout).
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // At least one byte; 0 when the peer sends no more. Requires: `out` is not empty.
+  virtual absl::StatusOr<size_t> Read(std::span<uint8_t> out) = 0;
+  // All pieces, in order, at most 4 of them.
+  virtual absl::Status Write(std::span<const absl::string_view> pieces) = 0;
+  // The peer closed its side, or the connection is broken. Does not block.
+  virtual bool PeerGone() = 0;
+};
+
+// Borrows the connected, non-blocking socket `fd`. shutdown(2) from another thread wakes it.
+std::unique_ptr<Transport> MakePlainTransport(int fd, absl::Duration timeout);
+
+}  // namespace cedana::http
