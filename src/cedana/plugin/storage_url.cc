@@ -1,0 +1,52 @@
+#include "cedana/plugin/storage_url.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace cedana::plugin {
+namespace {
+
+constexpr size_t kSchemeBytesMax = 32;
+
+bool IsScheme(absl::string_view text) {
+  return !text.empty() && text.size() <= kSchemeBytesMax && absl::ascii_isalpha(text[0]) &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return absl::ascii_isalnum(c) || c == '-'; });
+}
+
+}  // namespace
+
+std::string StorageUrl::ToString() const { return absl::StrCat(scheme, "://", path); }
+
+StorageUrl StorageUrl::Child(absl::string_view name) const {
+  return {scheme, absl::StrCat(path, "/", name)};
+}
+
+absl::StatusOr<StorageUrl> ParseStorageUrl(absl::string_view text) {
+  const size_t mark = text.find("://");
+  if (mark == absl::string_view::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", text, "\" is not a storage URL: give one like cedana://my-checkpoints (--dir, or ",
+        "checkpoint.dir); folders of this machine are not supported yet"));
+  }
+  const absl::string_view scheme = text.substr(0, mark);
+  if (!IsScheme(scheme)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\" has no valid scheme: give one like cedana://my-checkpoints"));
+  }
+  absl::string_view path = text.substr(mark + 3);
+  absl::ConsumePrefix(&path, "/");
+  while (absl::ConsumeSuffix(&path, "/")) {
+  }
+  if (path.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" names no place: give one like ",
+                                                   absl::AsciiStrToLower(scheme),
+                                                   "://my-checkpoints"));
+  }
+  return StorageUrl{absl::AsciiStrToLower(scheme), std::string(path)};
+}
+
+}  // namespace cedana::plugin

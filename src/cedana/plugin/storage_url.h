@@ -1,0 +1,24 @@
+// "cedana://my-checkpoints/nightly": which storage plugin, and the path in its storage.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace cedana::plugin {
+
+struct StorageUrl {
+  std::string scheme;  // "cedana"; lower case, fit for a file's name
+  std::string path;    // "my-checkpoints/nightly": no leading or trailing slash, not empty
+
+  std::string ToString() const;
+  // The URL of `name` below this one.
+  StorageUrl Child(absl::string_view name) const;
+};
+
+// Splits only; the storage judges the path. kInvalidArgument: one line that says what is needed,
+// also for a path of this machine (no scheme).
+absl::StatusOr<StorageUrl> ParseStorageUrl(absl::string_view text);
+
+}  // namespace cedana::plugin
