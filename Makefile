@@ -60,6 +60,8 @@ tidy: build/build.ninja  ## clang-tidy; TIDY='pattern…' limits the files
 asan tsan: packages  ## unit tests under ASan and UBSan, or under TSan
 	@[[ -f build/$@/build.ninja ]] || cmake --preset $@ $(LAUNCHER)
 	@$(NO_ASLR) cmake --build --preset $@ -j $(JOBS)
+	@[[ $@ != tsan ]] || g++ -std=c++20 -O1 -g -shared -fPIC -o build/$@/tsan_absl.so scripts/tsan_absl.cc \
+	  -labsl_synchronization -labsl_time
 	@$(NO_ASLR) ctest --preset $@ -j $(JOBS)
 
 clean:  ## remove what was built, except CRIU
