@@ -34,5 +34,5 @@ case $mode in
   soak) run_e2e soak </dev/null || rc=1 ;;
   *) echo "test: unknown mode $mode" >&2; exit 2 ;;
 esac
-"$root/scripts/count_tests.py" "$log" || rc=1
+"$root/scripts/count_tests.py" "$log" | sed 's/^/tests: /' || rc=1
 exit $rc

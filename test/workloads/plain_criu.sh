@@ -16,6 +16,12 @@ if [[ -z ${PLAIN_CRIU_REAPER:-} ]]; then
   PLAIN_CRIU_REAPER=1 exec tini -s -- "$0" "$@"
 fi
 
+# Descriptors that a caller leaked to us must not end in a dump.
+for fd in /proc/$$/fd/*; do
+  fd=${fd##*/}
+  if ((fd > 2 && fd != 255)); then eval "exec $fd>&-"; fi
+done
+
 dir=$(mktemp -d "${TMPDIR:-/tmp}/workloads.XXXXXX")
 sessions=()
 cleanup() {
