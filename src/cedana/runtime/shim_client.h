@@ -63,6 +63,9 @@ struct CriuRequest {
   // numbers (stdin, stdout, stderr); -1: not wanted.
   int stdio_numbers[3] = {-1, -1, -1};
   bool hold_output = false;
+  // Restore into another log: opened like a job's log and handed to CRIU at this number.
+  std::string out_log;
+  int out_log_number = -1;
 };
 
 struct CriuExit {
@@ -84,9 +87,10 @@ struct ShimState {
 class ShimClient {
  public:
   // Starts `shim_program` in `folder` (made, 0700) and connects. The shim is in a session of its
-  // own.
-  static absl::StatusOr<std::unique_ptr<ShimClient>> Launch(const std::string& shim_program,
-                                                            const std::string& folder);
+  // own. `options`: of the shim program, for tests (--beat-timeout-ms N, --linger-ms N).
+  static absl::StatusOr<std::unique_ptr<ShimClient>> Launch(
+      const std::string& shim_program, const std::string& folder,
+      const std::vector<std::string>& options = {});
   // kUnavailable: nobody listens there any more.
   static absl::StatusOr<std::unique_ptr<ShimClient>> Connect(const std::string& folder);
   virtual ~ShimClient() = default;

@@ -47,6 +47,11 @@ absl::StatusOr<bool> GetBool(const Json& object, absl::string_view key) {
   return value->get<bool>();
 }
 
+Json Member(const Json& object, absl::string_view key) {
+  const Json* value = Find(object, key);
+  return value == nullptr ? Json() : *value;
+}
+
 std::string StringOr(const Json& object, absl::string_view key, absl::string_view fallback) {
   const Json* value = Find(object, key);
   return value != nullptr && value->is_string() ? value->get<std::string>() : std::string(fallback);

@@ -22,6 +22,8 @@ std::string DumpJson(const Json& value, int indent = -1);
 absl::StatusOr<std::string> GetString(const Json& object, absl::string_view key);
 absl::StatusOr<int64_t> GetInt(const Json& object, absl::string_view key);
 absl::StatusOr<bool> GetBool(const Json& object, absl::string_view key);
+// The member, or null when absent.
+Json Member(const Json& object, absl::string_view key);
 // The value, or `fallback` when absent or of another type.
 std::string StringOr(const Json& object, absl::string_view key, absl::string_view fallback);
 int64_t IntOr(const Json& object, absl::string_view key, int64_t fallback);
