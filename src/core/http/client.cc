@@ -347,6 +347,8 @@ absl::StatusOr<ClientResponse> Call::Run() {
     const bool safe = !detail.empty() && !absl::StrContains(detail, '?');
     if (status.ok()) status = Failure(safe ? detail : curl_easy_strerror(result_));
   }
+  // curl takes a connection that ends inside the headers for an answer.
+  if (status.ok() && !head_complete_) status = Failure("connection ended inside the answer's head");
   curl_multi_remove_handle(multi, easy_);  // closes the connection of an unfinished transfer
   if (!status.ok()) return status;
   return std::move(response_);

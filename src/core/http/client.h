@@ -55,8 +55,10 @@ class Client {
   virtual ~Client() = default;
 
   // Any answer, whatever its status, is OK here. Errors: kUnavailable (certainly not processed:
-  // no connection, or nothing of the request was sent), kUnknown (sent, but the answer was lost),
-  // kDeadlineExceeded, kCancelled, kDataLoss (body cut short of its declared length).
+  // no connection, or nothing of the request was sent), kUnknown (sent, but the answer was lost or
+  // did not come within the stall timeout), kDataLoss (body cut short of its declared length, or
+  // stalled), and of the context kDeadlineExceeded and kCancelled, which say nothing about what the
+  // server did. kInvalidArgument: no such request can be sent.
   virtual absl::StatusOr<ClientResponse> Do(const base::Context& context,
                                             const ClientRequest& request) = 0;
 };

@@ -250,7 +250,10 @@ ServerExchange::Next ServerImpl::Handle(Connection& connection, Parser& parser,
   std::string failure;
   try {
     handler_(exchange);
-    if (!exchange.started()) failure = "handler gave no answer";
+    if (!exchange.started()) {
+      if (exchange.cancelled()) return ServerExchange::Next::kCut;  // nobody is there to answer
+      failure = "handler gave no answer";
+    }
   } catch (const std::exception& error) {
     failure = error.what();
   } catch (...) {

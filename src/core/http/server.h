@@ -63,7 +63,7 @@ class Exchange {
                              std::optional<uint64_t> content_length) = 0;
   virtual absl::Status Write(std::span<const uint8_t> bytes) = 0;
   virtual absl::Status Finish() = 0;
-  // The connection was lost, or the server stops.
+  // The connection was lost, or the server stops and its grace is over.
   virtual bool cancelled() const = 0;
 };
 
