@@ -1,0 +1,109 @@
+#!/usr/bin/env bats
+# Somebody dies in the middle of a dump: the process runs on with its memory intact, and its
+# established connection still carries data.
+
+setup() {
+  load common
+  common_setup
+  start_all
+  "$WORKLOADS/tcp_peer" server 0 >"$T/server.log" 2>&1 3>&- &
+  track $!
+  wait_for 10 grep -q '^listening' "$T/server.log"
+  local port
+  port=$(sed -n 's/^listening //p' "$T/server.log")
+  cedana run process -j peer -o "$T/peer.log" -- "$WORKLOADS/tcp_peer" client "$port"
+  wait_for 10 lines_over "$T/peer.log" '^ok' 0
+  cedana run process -j hog -o "$T/hog.log" -- "$WORKLOADS/memhog" --mib "$(tries 200 300)"
+  wait_for 60 grep -q '^ready' "$T/hog.log"
+}
+teardown() { common_teardown; }
+
+# The pids that a dump brings with it: CRIU and its hook are children of the job's shim.
+shim_of() { sed -n 's/^PPid:\t//p' "/proc/$1/status"; }
+child_called() { pgrep -P "$1" -x "$2"; }
+
+# One try: dump JOB, kill WHO shortly after CRIU has appeared, and see what is left.
+try_kill() {
+  local who=$1 job=$2 delay=$3 pid shim dumper victim
+  pid=$(job_pid "$job")
+  shim=$(shim_of "$pid")
+  cedana dump job "$job" --dir cedana://e2e >"$T/dump.out" 2>&1 3>&- &
+  dumper=$!
+  wait_for 20 child_called "$shim" criu >/dev/null || true
+  sleep "$delay"
+  case $who in
+    daemon) victim=$DAEMON_PID ;;
+    shim) victim=$shim ;;
+    criu) victim=$(child_called "$shim" criu) || victim= ;;
+    hook) victim=$(pgrep -P "$(child_called "$shim" criu)" 2>/dev/null) || victim= ;;
+  esac
+  [[ -z $victim ]] || kill -KILL $victim 2>/dev/null || true
+  if [[ $who == daemon ]]; then
+    wait "$DAEMON_PID" || true
+    wait "$dumper" && return 0
+    start_daemon
+  elif wait "$dumper"; then
+    # Killed too late: the dump has succeeded.
+    cedana restore job "$job"
+    return 0
+  fi
+  wait_for 20 not_traced "$pid" || fail "$job is still frozen after kill of $who: $(cat "$T/dump.out")"
+  is_running "$pid" || fail "$job is gone after kill of $who"
+}
+
+not_traced() { grep -q '^TracerPid:[[:space:]]*0$' "/proc/$1/status"; }
+
+# After the daemon's death between commit and end the job may have ended well: bring it back.
+revive() {
+  local pid
+  pid=$(job_pid "$1")
+  is_running "$pid" || cedana restore job "$1"
+}
+
+kill_many() {
+  local who=$1 i pid
+  for ((i = 0; i < $(tries 3 20); i++)); do
+    try_kill "$who" hog "0.$((i * 3 % 10))"
+    revive hog
+  done
+  pid=$(job_pid hog)
+  kill -USR1 "$pid"
+  wait_for 30 grep -q '^verify ok' "$T/hog.log"
+  run ! grep -q BAD "$T/hog.log"
+  for ((i = 0; i < $(tries 1 5); i++)); do
+    try_kill "$who" peer "0.0$((i * 2 % 10))"
+    revive peer
+    local before
+    before=$(count_lines "$T/peer.log" '^ok')
+    wait_for 15 lines_over "$T/peer.log" '^ok' $((before + 1)) || fail "the connection is dead after kill of $who"
+    run ! grep -q BAD "$T/peer.log"
+  done
+  # And the next dump works.
+  cedana dump job hog --dir cedana://e2e
+}
+
+@test "the daemon is killed in the middle of a dump" { kill_many daemon; }
+@test "CRIU is killed in the middle of a dump" { kill_many criu; }
+@test "the hook is killed in the middle of a dump" { kill_many hook; }
+@test "the shim is killed in the middle of a dump" { kill_many shim; }
+
+@test "a stopped daemon keeps no process frozen for longer than 20 seconds" {
+  local pid dumper begun i
+  pid=$(job_pid hog)
+  for ((i = 1; i <= $(tries 1 5); i++)); do
+    cedana dump job hog --dir cedana://e2e >"$T/dump.out" 2>&1 3>&- &
+    dumper=$!
+    wait_for 20 child_called "$(shim_of "$pid")" criu
+    sleep "0.$((i * 2 % 10))"
+    kill -STOP "$DAEMON_PID"
+    begun=$SECONDS
+    wait_for 25 not_traced "$pid"
+    ((SECONDS - begun <= 20)) || fail "frozen for $((SECONDS - begun)) s"
+    wait "$DAEMON_PID" || true
+    wait "$dumper" || true
+    start_daemon
+    revive hog
+    pid=$(job_pid hog)
+    log_grows "$T/hog.log"
+  done
+}
