@@ -8,8 +8,6 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 # Looked up when used: on a bare machine `setup` installs ccache first.
 LAUNCHER = $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache)
-# A kernel that randomises more bits than g++ 12's sanitizers expect makes them fail at start.
-NO_ASLR := setarch $(shell uname -m) -R
 CXX_FILES = git ls-files -- 'src/*.h' 'src/*.cc' 'test/*.h' 'test/*.cc' 'bench/*.h' 'bench/*.cc'
 # clang-tidy takes seconds for each file: TIDY='src/core/base/*.cc' looks at some only.
 TIDY ?= src/*.cc
@@ -59,10 +57,10 @@ tidy: build/build.ninja  ## clang-tidy; TIDY='pattern…' limits the files
 
 asan tsan: packages  ## unit tests under ASan and UBSan, or under TSan
 	@[[ -f build/$@/build.ninja ]] || cmake --preset $@ $(LAUNCHER)
-	@$(NO_ASLR) cmake --build --preset $@ -j $(JOBS)
+	@setarch -R cmake --build --preset $@ -j $(JOBS)
 	@[[ $@ != tsan ]] || g++ -std=c++20 -O1 -g -shared -fPIC -o build/$@/tsan_absl.so scripts/tsan_absl.cc \
 	  -labsl_synchronization -labsl_time
-	@$(NO_ASLR) ctest --preset $@ -j $(JOBS)
+	@scripts/test.sh $@
 
 clean:  ## remove what was built, except CRIU
 	@[[ ! -d build ]] || find build -mindepth 1 -maxdepth 1 ! -name criu -exec rm -rf {} +
