@@ -17,10 +17,10 @@ class Lz4Compressor : public Compressor {
   Lz4Compressor() : state_(static_cast<size_t>(LZ4_sizeofState()) / sizeof(uint64_t) + 1) {}
 
   size_t Compress(std::span<const uint8_t> in, std::span<uint8_t> out) override {
-    const int size = LZ4_compress_fast_extState(
-        state_.data(), reinterpret_cast<const char*>(in.data()),
-        reinterpret_cast<char*>(out.data()), static_cast<int>(in.size()),
-        static_cast<int>(out.size()), kAcceleration);
+    const int size =
+        LZ4_compress_fast_extState(state_.data(), reinterpret_cast<const char*>(in.data()),
+                                   reinterpret_cast<char*>(out.data()), static_cast<int>(in.size()),
+                                   static_cast<int>(out.size()), kAcceleration);
     return size > 0 ? static_cast<size_t>(size) : 0;
   }
 

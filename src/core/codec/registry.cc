@@ -75,8 +75,13 @@ std::unique_ptr<Compressor> MakeCompressor(Codec codec) {
   return nullptr;
 }
 
-absl::Status AnyExpander::Expand(Codec codec, std::span<const uint8_t> in,
-                                 std::span<uint8_t> out) {
+Compressor* AnyCompressor::For(Codec codec) {
+  std::unique_ptr<Compressor>& compressor = compressors_[static_cast<uint8_t>(codec)];
+  if (compressor == nullptr) compressor = MakeCompressor(codec);
+  return compressor.get();
+}
+
+absl::Status AnyExpander::Expand(Codec codec, std::span<const uint8_t> in, std::span<uint8_t> out) {
   const uint8_t number = static_cast<uint8_t>(codec);
   if (!IsCodec(number)) return absl::DataLossError(absl::StrCat("unknown codec ", number));
   std::unique_ptr<Expander>& expander = expanders_[number];

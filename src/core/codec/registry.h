@@ -43,6 +43,16 @@ bool IsCodec(uint8_t number);
 // Requires: a codec of the enum. Null for kNone: such a block is stored as it is.
 std::unique_ptr<Compressor> MakeCompressor(Codec codec);
 
+// The compressor of any codec, made at its first use.
+class AnyCompressor {
+ public:
+  // Null for kNone.
+  Compressor* For(Codec codec);
+
+ private:
+  std::unique_ptr<Compressor> compressors_[4];
+};
+
 // Expands blocks of any codec, kNone (a copy) included, making each expander at its first use.
 class AnyExpander {
  public:

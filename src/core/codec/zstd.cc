@@ -18,8 +18,8 @@ struct FreeContext {
 class ZstdCompressor : public Compressor {
  public:
   size_t Compress(std::span<const uint8_t> in, std::span<uint8_t> out) override {
-    const size_t size = ZSTD_compressCCtx(context_.get(), out.data(), out.size(), in.data(),
-                                          in.size(), kLevel);
+    const size_t size =
+        ZSTD_compressCCtx(context_.get(), out.data(), out.size(), in.data(), in.size(), kLevel);
     return ZSTD_isError(size) != 0 ? 0 : size;
   }
 
