@@ -65,7 +65,8 @@ class ImageCapture {
                                                               Store store);
   virtual ~ImageCapture() = default;  // closes everything: CRIU gets EPIPE, undoes all, exits 1
   // True when every pipe that CRIU has handed over so far was read to EOF.
-  // Waits at most `timeout`; the error is the first that a Store gave.
+  // Waits at most `timeout`; the error is the first that a Store gave, or kAborted: CRIU hung up
+  // in the middle of a request.
   virtual absl::Status WaitDrained(absl::Duration timeout) = 0;
   // Cancels the dump the only safe way: our ends of pipes and sockets are closed.
   virtual void Close(absl::Status reason) = 0;
@@ -80,7 +81,8 @@ class ImageServe {
   static absl::StatusOr<std::unique_ptr<ImageServe>> Listen(const std::string& folder,
                                                             Exists exists, Serve serve);
   virtual ~ImageServe() = default;
-  // OK only if every stream begun was served to its last byte (all of them authenticated).
+  // OK only if every stream begun was served to its last byte (all of them authenticated). The
+  // error is the first that a Serve gave; kAborted: CRIU gave up first, see TellingError.
   virtual absl::Status WaitServed(absl::Duration timeout) = 0;
   virtual void Close(absl::Status reason) = 0;
 };
@@ -101,8 +103,7 @@ class HookServer {
   virtual void Close() = 0;
 };
 
-// --- results
-// ---------------------------------------------------------------------------------------
+// --- results -----------------------------------------------------------------------------------
 
 // The line of CRIU's log and stderr that tells why; empty when none does.
 std::string TellingError(const std::string& folder, bool restore);
@@ -111,10 +112,12 @@ struct DumpStats {
   uint64_t frozen_us = 0;
 };
 absl::StatusOr<DumpStats> ReadDumpStats(const std::string& folder);
-// The run id in the log names the nftables table that a killed CRIU leaves.
-// Sockets left in TCP repair mode by a killed CRIU are brought back, and its tables deleted.
+// Sockets that a killed CRIU left in TCP repair mode are brought back, and its tables deleted.
+// Processes and tables that are gone are no error; it can be repeated.
 absl::Status CureTcp(const std::vector<int>& pids, const std::vector<std::string>& nft_tables);
-// Names of `inet CRIU-*` tables now.
+// Names of the `inet CRIU-*` tables now, sorted, without "inet". A table also stands, rightly, from
+// a dump that ended a process with TCP connections until its restore here: only those that came
+// while the killed CRIU ran are to be cured.
 absl::StatusOr<std::vector<std::string>> ListCriuTables();
 
 }  // namespace cedana::criu

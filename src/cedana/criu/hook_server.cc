@@ -80,7 +80,7 @@ class HookServing final : public HookServer {
   std::list<Call> TakeDone();
 
   const Decide decide_;
-  const base::UniqueFd listener_;
+  base::UniqueFd listener_;    // control thread
   const base::UniqueFd wake_;  // readable for ever once closed
   absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
@@ -94,7 +94,7 @@ void HookServing::Run() {
     std::vector<pollfd> polled = {{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
     {
       absl::MutexLock lock(&mutex_);
-      if (closed_) return;
+      if (closed_) break;
       for (const Call& call : calls_) {
         if (!call.deciding && !call.done) polled.push_back({call.socket.get(), POLLIN, 0});
       }
@@ -114,7 +114,8 @@ void HookServing::Run() {
       if (call.deciding && !call.done)
         ::send(call.socket.get(), "b", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
-  }
+  }  // Who asks from now on, or waits to be accepted, is refused at once.
+  listener_.Reset();
 }
 
 void HookServing::Accept() {

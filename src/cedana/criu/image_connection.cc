@@ -47,7 +47,7 @@ absl::StatusOr<ImageConnection::Event> ImageConnection::Fill(size_t size) {
     if (got < 0 && errno == EAGAIN) return Event::kNothing;
     if (got <= 0) {
       if (stage_ == Stage::kLength && buffer_.empty()) return Event::kHungUp;
-      return absl::UnavailableError("CRIU hung up in the middle of a request");
+      return absl::AbortedError("CRIU hung up in the middle of a request");
     }
     buffer_.append(bytes, static_cast<size_t>(got));
   }
@@ -66,7 +66,7 @@ absl::StatusOr<ImageConnection::Event> ImageConnection::ReceivePipe() {
   const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Event::kNothing;
   if (got <= 0) {
-    return absl::UnavailableError(absl::StrCat("CRIU hung up before it passed ", name_));
+    return absl::AbortedError(absl::StrCat("CRIU hung up before it passed ", name_));
   }
   int passed = 0;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
@@ -119,7 +119,7 @@ absl::Status ImageConnection::Answer(bool exists) {
   const ssize_t sent =
       ::send(socket_.get(), reply.data(), reply.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent != static_cast<ssize_t>(reply.size())) {
-    return absl::UnavailableError(absl::StrCat("CRIU hung up after asking for ", name_));
+    return absl::AbortedError(absl::StrCat("CRIU hung up after asking for ", name_));
   }
   stage_ = exists ? Stage::kPipe : Stage::kLength;
   return absl::OkStatus();

@@ -23,7 +23,7 @@ class ImageConnection {
       : socket_(std::move(socket)), restore_(restore) {}
 
   // One step. An error ends the connection: bytes that CRIU would not send (kInvalidArgument), or
-  // an end in the middle of a request (kUnavailable).
+  // an end in the middle of a request (kAborted).
   absl::StatusOr<Event> Progress();
   // Requires: the last event was kRequest.
   absl::Status Answer(bool exists);

@@ -33,7 +33,7 @@ absl::StatusOr<ssize_t> ImageStream::Try(uint8_t* data, size_t size, bool write)
   if (moved >= 0) return moved;
   if (errno == EAGAIN || errno == EINTR) return kTryAgain;
   if (errno == EPIPE) {
-    return absl::UnavailableError(absl::StrCat("CRIU closed it after ", bytes_.load(), " bytes"));
+    return absl::AbortedError(absl::StrCat("CRIU closed it after ", bytes_.load(), " bytes"));
   }
   return base::ErrnoStatus(errno, write ? "write" : "read");
 }

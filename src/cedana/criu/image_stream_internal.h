@@ -23,7 +23,7 @@ class ImageStream {
 
   // Up to `out.size()` bytes; 0 at the end.
   absl::StatusOr<size_t> Read(std::span<uint8_t> out);
-  // All of them. kUnavailable when CRIU has closed its end.
+  // All of them. kAborted when CRIU has closed its end.
   absl::Status Write(std::span<const uint8_t> bytes);
   // Closes our end at once: CRIU sees EPIPE or EOF, and a waiting Read or Write returns `reason`.
   void Close(absl::Status reason);

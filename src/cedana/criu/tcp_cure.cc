@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 
@@ -83,6 +84,7 @@ std::vector<std::string> ParseCriuTables(absl::string_view text) {
       tables.emplace_back(absl::StripAsciiWhitespace(line));
     }
   }
+  std::sort(tables.begin(), tables.end());
   return tables;
 }
 

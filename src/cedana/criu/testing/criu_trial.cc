@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "cedana/criu/unix_socket_internal.h"
 #include "core/base/fd.h"
 #include "core/base/status.h"
 
@@ -168,13 +169,20 @@ CriuTrial::Outcome CriuTrial::Dump(DumpRun run) {
     };
   }
   auto capture = ImageCapture::Listen(outcome.folder, run.store).value();
-  auto hook = HookServer::Listen(outcome.folder, [&](const std::string& action, int pid) {
-                if (action != "post-dump") return absl::InternalError(action);
-                outcome.hook_pid = pid;
-                outcome.drained = capture->WaitDrained(absl::Seconds(20));
-                outcome.files = capture->files();
-                return run.decide ? run.decide(action, pid) : outcome.drained;
-              }).value();
+  const HookServer::Decide decide = [&](const std::string& action, int pid) {
+    if (action != "post-dump") return absl::InternalError(action);
+    outcome.hook_pid = pid;
+    outcome.drained = capture->WaitDrained(absl::Seconds(20));
+    outcome.files = capture->files();
+    return run.decide ? run.decide(action, pid) : outcome.drained;
+  };
+  std::unique_ptr<HookServer> hook;
+  base::UniqueFd deaf;
+  if (run.hook_hangs) {
+    deaf = ListenUnix(absl::StrCat(outcome.folder, "/hook.sock")).value();
+  } else {
+    hook = HookServer::Listen(outcome.folder, decide).value();
+  }
   outcome.exit_code = RunCriu(DumpCommand(*Find(), run.flags), outcome.folder, [&](pid_t criu) {
     if (run.while_running) run.while_running(*capture, criu);
   });
