@@ -22,7 +22,7 @@
 namespace cedana::http {
 namespace {
 
-constexpr long kBufferBytes = 512L << 10;  // of curl, per direction and lane
+constexpr long kBufferBytes = 512L << 10;  // of curl, per direction
 constexpr long kConnectionsPerLane = 4;
 // Who does not know `Expect` gets the body after this long.
 constexpr long kExpectTimeoutMs = 2000;
@@ -140,8 +140,9 @@ absl::Status Call::Prepare() {
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_TCP_NODELAY, 1L);
   set(CURLOPT_TCP_KEEPALIVE, 1L);
-  set(CURLOPT_BUFFERSIZE, kBufferBytes);
-  set(CURLOPT_UPLOAD_BUFFERSIZE, kBufferBytes);
+  // Large ones where a pack may pass: curl keeps them with the lane.
+  if (request_.on_body) set(CURLOPT_BUFFERSIZE, kBufferBytes);
+  if (request_.body.size() > size_t{kBufferBytes}) set(CURLOPT_UPLOAD_BUFFERSIZE, kBufferBytes);
   set(CURLOPT_CONNECTTIMEOUT_MS,
       static_cast<long>(std::max<int64_t>(1, absl::ToInt64Milliseconds(options_.connect_timeout))));
   set(CURLOPT_EXPECT_100_TIMEOUT_MS, kExpectTimeoutMs);

@@ -158,7 +158,9 @@ absl::StatusOr<size_t> ServerExchange::ReadChunked(std::span<uint8_t> out) {
   while (!parser_.is_done() && body.size > 0) {
     if (need_more) {
       if (body.size < out.size()) break;  // better something now
-      const auto space = buffer_.prepare(kChunkReadBytes);
+      const size_t room = std::min(kChunkReadBytes, buffer_.max_size() - buffer_.size());
+      if (room == 0) return absl::InvalidArgumentError("chunk header or trailer too large");
+      const auto space = buffer_.prepare(room);
       CEDANA_ASSIGN_OR_RETURN(const size_t got,
                               transport_.Read({static_cast<uint8_t*>(space.data()), space.size()}));
       if (got == 0) return absl::UnavailableError("connection ended inside a chunked body");

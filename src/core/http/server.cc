@@ -187,6 +187,11 @@ asio::awaitable<void> ServerImpl::ServeConnection(std::shared_ptr<Connection> co
     connection->with_worker = false;
 
     if (next == ServerExchange::Next::kLinger) co_await Linger(*connection);
+    if (next == ServerExchange::Next::kCut && parser->get().version() < 11) {
+      // An HTTP/1.0 answer is complete at the end of the stream, so this one ends otherwise.
+      beast::error_code ignored;
+      connection->stream.socket().set_option(asio::socket_base::linger(true, 0), ignored);
+    }
     if (next != ServerExchange::Next::kKeepAlive) break;
     if (connection->buffer.size() == 0) connection->buffer.shrink_to_fit();
   }

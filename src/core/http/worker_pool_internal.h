@@ -1,4 +1,4 @@
-// Threads that may block, started when needed, at most a fixed number of them. The queue is bounded
+// Threads that may block: one, and more when needed, at most a fixed number of them. The queue is bounded
 // by its user: the server submits one piece of work per connection.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace cedana::http {
 // Thread-safe.
 class WorkerPool {
  public:
-  explicit WorkerPool(int threads_max) : threads_max_(threads_max) {}
+  explicit WorkerPool(int threads_max);
   // Runs what is queued, then joins.
   ~WorkerPool();
 
