@@ -40,6 +40,8 @@ class Statement {
   absl::StatusOr<bool> Step();
   // For a statement without rows.
   absl::Status Run();
+  // Ready to bind and step anew, for statements that are kept.
+  void Reset();
 
   int64_t Int(int column) const;
   std::string Text(int column) const;  // blobs too

@@ -1,0 +1,50 @@
+// The calls of docs/http.md, one function each. An error that is returned becomes the answer,
+// unless one was sent already.
+#pragma once
+
+#include "absl/status/status.h"
+#include "storage/api/call.h"
+#include "storage/replica/org_catalog.h"
+#include "storage/replica/vault.h"
+
+namespace cedana::replica {
+class Collector;
+}
+
+namespace cedana::api {
+
+using replica::OrgCatalog;
+
+// native.cc: /v3 with an organisation's token.
+absl::Status BeginSave(Call& call, OrgCatalog& catalog);
+absl::Status HeartbeatSave(Call& call, OrgCatalog& catalog);
+absl::Status GrantUploads(Call& call, OrgCatalog& catalog);
+absl::Status CommitSave(Call& call, OrgCatalog& catalog);
+absl::Status AbortSave(Call& call, OrgCatalog& catalog);
+absl::Status GetSave(Call& call, OrgCatalog& catalog);
+absl::Status OpenCheckpoint(Call& call, OrgCatalog& catalog);
+absl::Status HeartbeatLease(Call& call, OrgCatalog& catalog);
+absl::Status GrantReads(Call& call, OrgCatalog& catalog);
+absl::Status CloseLease(Call& call, OrgCatalog& catalog);
+absl::Status ListCheckpoints(Call& call, OrgCatalog& catalog);
+absl::Status DeleteCheckpoint(Call& call, OrgCatalog& catalog);
+
+// files.cc: /v2.
+absl::Status GetUser(Call& call, OrgCatalog& catalog);
+absl::Status GetFile(Call& call, OrgCatalog& catalog);
+absl::Status ListFolder(Call& call, OrgCatalog& catalog);
+absl::Status GetData(Call& call, const replica::Vault& vault);  // by grant
+
+// objects.cc: a directory provider's objects, by grant.
+absl::Status PutObject(Call& call, const replica::Vault& vault);
+absl::Status GetObject(Call& call, const replica::Vault& vault);
+
+// admin.cc: /v3/admin with an operator's token.
+absl::Status CreateOrganisation(Call& call, const replica::Vault& vault);
+absl::Status ListOrganisations(Call& call, const replica::Vault& vault);
+absl::Status CreateToken(Call& call, const replica::Vault& vault);
+absl::Status ListTokens(Call& call, const replica::Vault& vault);
+absl::Status RevokeToken(Call& call, const replica::Vault& vault);
+absl::Status Collect(Call& call, replica::Collector& collector);
+
+}  // namespace cedana::api

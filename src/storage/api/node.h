@@ -1,0 +1,40 @@
+// A running service over one folder: opens or creates everything in it, serves until it is
+// destroyed.
+//
+//   DIR/lock  DIR/catalog.db  DIR/keys/master  DIR/objects (provider `local`, where none is given)
+//   DIR/token (organisation `default`)  DIR/operator-token
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "storage/replica/vault.h"
+
+namespace cedana::api {
+
+struct NodeOptions {
+  std::string data_dir;
+  std::string address = "127.0.0.1";             // loopback only
+  uint16_t port = 7070;                          // 0: any free one
+  std::vector<replica::ProviderSpec> providers;  // none: `local` = DIR/objects
+  replica::Times times;
+  std::string master_key_file;                // empty: DIR/keys/master
+  std::optional<std::string> master_key_hex;  // before the file
+  base::Clock* clock = nullptr;               // null: the system's; tests bring their own
+};
+
+class Node {
+ public:
+  // kFailedPrecondition when another process serves the folder.
+  static absl::StatusOr<std::unique_ptr<Node>> Start(const NodeOptions& options);
+  virtual ~Node() = default;
+  virtual uint16_t port() const = 0;
+  virtual const replica::Vault& vault() const = 0;
+  // Takes no new connection, lets running requests end within `grace`, then cuts them.
+  virtual void Stop(absl::Duration grace) = 0;
+};
+
+}  // namespace cedana::api

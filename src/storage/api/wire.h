@@ -1,0 +1,29 @@
+// JSON of the /v3 interface (docs/http.md), the service's side: bodies in, answers out. What a
+// client sends is checked here; kInvalidArgument names the member that is wrong.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/json.h"
+#include "core/transfer/catalog.h"
+#include "storage/replica/org_catalog.h"
+
+namespace cedana::api {
+
+absl::StatusOr<transfer::BeginRequest> BeginFromJson(const base::Json& json,
+                                                     const base::SaveId& save);
+absl::StatusOr<transfer::CommitRequest> CommitFromJson(const base::Json& json,
+                                                       const base::SaveId& save);
+absl::StatusOr<std::vector<replica::WantedPack>> WantedPacksFromJson(const base::Json& json);
+absl::StatusOr<std::vector<base::PackId>> PackIdsFromJson(const base::Json& json);
+absl::StatusOr<base::LeaseId> LeaseFromJson(const base::Json& json);
+
+base::Json ToJson(const format::OrganisationKeys& keys);
+base::Json ToJson(const transfer::CheckpointInfo& info);
+// `origin` stands before the grants' paths; `reads` adds the objects' sizes.
+base::Json ToJson(const std::vector<replica::PackGrant>& grants, const std::string& origin,
+                  bool reads);
+
+}  // namespace cedana::api

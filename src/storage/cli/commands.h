@@ -1,0 +1,45 @@
+// The commands of cedana-storage. Each returns what main() prints as one line.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "storage/api/node.h"
+
+namespace cedana::cli {
+
+struct ServeOptions {
+  std::string data_dir;
+  std::string listen = "127.0.0.1:7070";
+  std::vector<std::string> providers;  // NAME=file:///PATH
+  std::string master_key_file;
+  double lease_s = 0;  // 0: the default of replica::Times
+  double heartbeat_s = 0;
+  double grant_s = 0;
+  double grace_s = -1;  // 0 is meant: no grace
+  double sweep_interval_s = 0;
+  std::string log_format = "text";
+  std::string log_level = "info";
+};
+
+// Serves until SIGTERM or SIGINT. Says "listening on http://HOST:PORT" on stdout once it does.
+absl::Status Serve(const ServeOptions& options);
+
+// Where the running service is, and by which right it is spoken to.
+struct AdminOptions {
+  std::string url;  // empty: CEDANA_STORAGE_URL, else http://127.0.0.1:7070
+  std::string operator_token_file;
+  std::string data_dir;  // its operator-token; else CEDANA_STORAGE_OPERATOR_TOKEN
+  bool json = false;
+};
+
+absl::Status CreateOrganisation(const AdminOptions& options, const std::string& name);
+absl::Status ListOrganisations(const AdminOptions& options);
+absl::Status CreateToken(const AdminOptions& options, const std::string& organisation);
+absl::Status ListTokens(const AdminOptions& options, const std::string& organisation);
+absl::Status RevokeToken(const AdminOptions& options, const std::string& id);
+absl::Status Collect(const AdminOptions& options);
+
+}  // namespace cedana::cli

@@ -1,0 +1,40 @@
+// The catalog: organisations, tokens, saves, checkpoints, packs. Kept in SQLite here; everything
+// that uses it sees only the four narrow interfaces, so that another database can take its place.
+//
+// Time is the catalog's: `clock` judges every lease. Thread-safe.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "storage/metadata/checkpoints.h"
+#include "storage/metadata/collection.h"
+#include "storage/metadata/identities.h"
+#include "storage/metadata/saves.h"
+
+namespace cedana::metadata {
+
+struct MetadataOptions {
+  base::Clock* clock = nullptr;              // null: the system's
+  absl::Duration lease = absl::Minutes(5);   // of saves and holds
+  absl::Duration grant = absl::Minutes(15);  // how long a grant is good
+};
+
+class Metadata {
+ public:
+  // Opens or creates `file`. Whoever serves it has locked its folder.
+  static absl::StatusOr<std::unique_ptr<Metadata>> Open(const std::string& file,
+                                                        const MetadataOptions& options);
+  virtual ~Metadata() = default;
+  virtual Identities& identities() = 0;
+  virtual Saves& saves() = 0;
+  virtual Checkpoints& checkpoints() = 0;
+  virtual Collection& collection() = 0;
+  // OK when it answers.
+  virtual absl::Status Ping() = 0;
+};
+
+}  // namespace cedana::metadata

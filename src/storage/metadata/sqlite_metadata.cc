@@ -1,0 +1,136 @@
+#include "storage/metadata/metadata.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "core/base/status.h"
+#include "storage/metadata/schema.h"
+#include "storage/metadata/sqlite_metadata_internal.h"
+
+namespace cedana::metadata {
+namespace {
+
+constexpr char kPackListPlain = 1;
+
+class SqliteMetadata : public Metadata {
+ public:
+  SqliteMetadata(std::unique_ptr<Database> database, const MetadataOptions& options)
+      : database_(std::move(database)),
+        shared_{database_.get(), options.clock != nullptr ? options.clock : &base::SystemClock(),
+                absl::ToInt64Milliseconds(options.lease), absl::ToInt64Milliseconds(options.grant)},
+        identities_(MakeIdentities(&shared_)),
+        saves_(MakeSaves(&shared_)),
+        checkpoints_(MakeCheckpoints(&shared_)),
+        collection_(MakeCollection(&shared_)) {}
+
+  Identities& identities() override { return *identities_; }
+  Saves& saves() override { return *saves_; }
+  Checkpoints& checkpoints() override { return *checkpoints_; }
+  Collection& collection() override { return *collection_; }
+  absl::Status Ping() override {
+    return database_->Read([](Connection& connection) {
+      Query query(connection, "SELECT value FROM counters WHERE name = 'sequence'");
+      if (query.Step()) return absl::OkStatus();
+      return query.status().ok() ? absl::DataLossError("catalog: has no counters") : query.status();
+    });
+  }
+
+ private:
+  const std::unique_ptr<Database> database_;
+  const Shared shared_;
+  const std::unique_ptr<Identities> identities_;
+  const std::unique_ptr<Saves> saves_;
+  const std::unique_ptr<Checkpoints> checkpoints_;
+  const std::unique_ptr<Collection> collection_;
+};
+
+absl::Status Migrate(Connection& connection) {
+  int64_t version = 0;
+  {
+    Query query(connection, "PRAGMA user_version");
+    if (query.Step()) version = query.Int(0);
+    CEDANA_RETURN_IF_ERROR(query.status());
+  }
+  if (version == kSchemaVersion) return absl::OkStatus();
+  if (version != 0) {
+    return absl::FailedPreconditionError(absl::StrCat("catalog: has schema version ", version,
+                                                      ", this program knows ", kSchemaVersion));
+  }
+  CEDANA_RETURN_IF_ERROR(connection.Execute(kSchema));
+  return connection.Execute(absl::StrCat("PRAGMA user_version=", kSchemaVersion).c_str());
+}
+
+}  // namespace
+
+int64_t Shared::Now() const { return absl::ToUnixMillis(clock->Now()); }
+
+Checkpoint ReadCheckpoint(const Query& row) {
+  Checkpoint out;
+  out.id = row.Id<base::CheckpointId>(0);
+  out.save = row.Id<base::SaveId>(1);
+  out.path = row.Bytes(2);
+  out.sequence = static_cast<uint64_t>(row.Int(3));
+  out.created_ms = row.Int(4);
+  out.image_bytes = static_cast<uint64_t>(row.Int(5));
+  out.stored_bytes = static_cast<uint64_t>(row.Int(6));
+  out.new_bytes = static_cast<uint64_t>(row.Int(7));
+  out.codec = row.Bytes(8);
+  out.durability = row.Bytes(9);
+  out.job_id = row.Bytes(10);
+  out.job_name = row.Bytes(11);
+  out.facts = row.Bytes(12);
+  out.manifest_sha256 = row.Bytes(13);
+  out.manifest_bytes = static_cast<uint64_t>(row.Int(14));
+  out.manifest_providers = absl::StrSplit(row.Bytes(15), ',', absl::SkipEmpty());
+  return out;
+}
+
+std::string EncodePackList(const std::vector<CommittedPack>& packs) {
+  std::string column(1, kPackListPlain);
+  column.reserve(1 + packs.size() * base::PackId::kBytes);
+  for (const CommittedPack& pack : packs) {
+    column.append(reinterpret_cast<const char*>(pack.id.data()), base::PackId::kBytes);
+  }
+  return column;
+}
+
+absl::Status DecodePackList(absl::string_view column,
+                            const std::function<void(const base::PackId&)>& visit) {
+  if (column.empty() || column[0] != kPackListPlain ||
+      (column.size() - 1) % base::PackId::kBytes != 0) {
+    return absl::DataLossError("catalog: a list of packs cannot be read");
+  }
+  for (size_t at = 1; at < column.size(); at += base::PackId::kBytes) {
+    visit(base::PackId::FromBytes(reinterpret_cast<const uint8_t*>(column.data() + at)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> NextCounter(Connection& connection, const std::string& name) {
+  Query query(connection, "UPDATE counters SET value = value + 1 WHERE name = ? RETURNING value");
+  query.Bind(name);
+  uint64_t value = 0;
+  while (query.Step()) value = static_cast<uint64_t>(query.Int(0));
+  CEDANA_RETURN_IF_ERROR(query.status());
+  return value;
+}
+
+absl::StatusOr<std::vector<std::string>> ShardProviders(Connection& connection,
+                                                        const base::OrgId& organisation,
+                                                        const base::PackId& pack) {
+  Query query(connection, "SELECT provider FROM shards WHERE organisation = ? AND pack = ?");
+  query.Bind(organisation, pack);
+  std::vector<std::string> providers;
+  while (query.Step()) providers.push_back(query.Bytes(0));
+  CEDANA_RETURN_IF_ERROR(query.status());
+  return providers;
+}
+
+absl::StatusOr<std::unique_ptr<Metadata>> Metadata::Open(const std::string& file,
+                                                         const MetadataOptions& options) {
+  CEDANA_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(file));
+  CEDANA_RETURN_IF_ERROR(database->Write(Migrate));
+  return std::unique_ptr<Metadata>(new SqliteMetadata(std::move(database), options));
+}
+
+}  // namespace cedana::metadata

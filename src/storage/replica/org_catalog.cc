@@ -1,0 +1,329 @@
+#include "storage/replica/org_catalog.h"
+
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/limits.h"
+#include "core/base/status.h"
+#include "storage/metadata/paths.h"
+#include "storage/replica/crypto.h"
+#include "storage/replica/object_keys.h"
+
+namespace cedana::replica {
+namespace {
+
+constexpr char kFullyReplicated[] = "fully replicated";
+
+transfer::CheckpointInfo ToInfo(const metadata::Checkpoint& row) {
+  transfer::CheckpointInfo info;
+  info.id = row.id;
+  info.path = row.path;
+  info.sequence = row.sequence;
+  info.created = absl::FromUnixMillis(row.created_ms);
+  info.image_bytes = row.image_bytes;
+  info.stored_bytes = row.stored_bytes;
+  info.new_bytes = row.new_bytes;
+  info.codec = row.codec;
+  info.durability = row.durability;
+  if (absl::StatusOr<base::Json> facts = base::ParseJson(row.facts); facts.ok()) {
+    info.facts = transfer::JobFacts::FromJson(*facts);
+  }
+  return info;
+}
+
+absl::Status CheckRequest(const transfer::CommitRequest& request,
+                          const format::OrganisationKeys& keys) {
+  if (request.manifest.empty() || request.manifest.size() > base::kManifestBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("commit: a manifest of ", request.manifest.size(), " bytes"));
+  }
+  for (const transfer::StoredPack& pack : request.packs) {
+    if (!pack.own) continue;
+    if (pack.bytes == 0 || pack.bytes > base::kPackBytesMax) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("commit: pack ", pack.id.ToHex(), " of ", pack.bytes, " bytes"));
+    }
+    if (keys.Find(pack.key_epoch) == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat("commit: pack ", pack.id.ToHex(),
+                                                     " under unknown key epoch ", pack.key_epoch));
+    }
+  }
+  return absl::OkStatus();
+}
+
+metadata::NewCheckpoint ToRow(const transfer::CommitRequest& request, std::string path) {
+  metadata::NewCheckpoint wanted{.save = request.save};
+  wanted.row.id = request.checkpoint;
+  wanted.row.path = std::move(path);
+  wanted.row.image_bytes = request.image_bytes;
+  wanted.row.stored_bytes = request.stored_bytes;
+  wanted.row.new_bytes = request.new_bytes;
+  wanted.row.codec = request.codec;
+  wanted.row.durability = kFullyReplicated;
+  wanted.row.job_id = request.facts.job_id;
+  wanted.row.job_name = request.facts.job_name;
+  wanted.row.facts = base::DumpJson(request.facts.ToJson());
+  wanted.row.manifest_sha256 = Sha256(request.manifest);
+  wanted.row.manifest_bytes = request.manifest.size();
+  for (const transfer::StoredPack& pack : request.packs) {
+    wanted.packs.push_back({pack.id, pack.bytes, pack.crc32c, pack.key_epoch, pack.own, {}});
+  }
+  return wanted;
+}
+
+}  // namespace
+
+absl::StatusOr<format::OrganisationKeys> OrgCatalog::Keys() {
+  CEDANA_ASSIGN_OR_RETURN(const metadata::Organisation row,
+                          vault_.metadata->identities().FindOrganisation(organisation_));
+  return vault_.keys->Unwrap(organisation_, row.wrapped_key);
+}
+
+absl::StatusOr<transfer::BegunSave> OrgCatalog::Begin(const base::Context& context,
+                                                      const transfer::BeginRequest& request) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  CEDANA_ASSIGN_OR_RETURN(std::string path, metadata::NormalisePath(request.path));
+  CEDANA_ASSIGN_OR_RETURN(format::OrganisationKeys keys, Keys());
+  CEDANA_ASSIGN_OR_RETURN(
+      metadata::Save save,
+      vault_.metadata->saves().Begin(
+          organisation_, {request.save, request.checkpoint, std::move(path), request.generated}));
+  return transfer::BegunSave{std::move(save.path), std::move(keys), vault_.times.lease,
+                             vault_.times.heartbeat};
+}
+
+absl::Status OrgCatalog::Heartbeat(const base::Context& context, const base::SaveId& save) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  return vault_.metadata->saves().Renew(organisation_, save).status();
+}
+
+absl::StatusOr<transfer::CheckpointInfo> OrgCatalog::Commit(
+    const base::Context& context, const transfer::CommitRequest& request) {
+  CEDANA_ASSIGN_OR_RETURN(std::string path, metadata::NormalisePath(request.path));
+  CEDANA_ASSIGN_OR_RETURN(const format::OrganisationKeys keys, Keys());
+  CEDANA_RETURN_IF_ERROR(CheckRequest(request, keys));
+  metadata::NewCheckpoint wanted = ToRow(request, std::move(path));
+  CEDANA_ASSIGN_OR_RETURN(const metadata::Save save, FindSave(request.save));
+  if (save.lease_live) {
+    // I2: packs first. Every own pack is there, whole, as often as the policy wants.
+    CEDANA_RETURN_IF_ERROR(VerifyOwnPacks(context, request, &wanted.packs));
+    // Then the manifest. From here all bytes of the checkpoint are durable.
+    CEDANA_ASSIGN_OR_RETURN(
+        wanted.row.manifest_providers,
+        vault_.providers->PutCopies(context, ManifestKey(request.save, request.checkpoint),
+                                    request.manifest));
+    CEDANA_RETURN_IF_ERROR(context.Check());
+  }
+  // Then the catalog's row, which also queues the commit record. A save that has ended gets its
+  // answer here, too: the first one again, or the reason.
+  CEDANA_ASSIGN_OR_RETURN(const metadata::Checkpoint row,
+                          vault_.metadata->saves().Commit(organisation_, wanted));
+  return ToInfo(row);
+}
+
+absl::Status OrgCatalog::VerifyOwnPacks(const base::Context& context,
+                                        const transfer::CommitRequest& request,
+                                        std::vector<metadata::CommittedPack>* packs) {
+  absl::flat_hash_map<base::PackId, size_t> own;
+  for (size_t i = 0; i < request.packs.size(); ++i) {
+    if (request.packs[i].own) own[request.packs[i].id] = i;
+  }
+  if (own.empty()) return absl::OkStatus();
+  const std::string prefix = absl::StrCat(SavePrefix(request.save), "p-");
+  for (const Provider& provider : vault_.providers->all()) {
+    const absl::Status listed =
+        ListAll(context, *provider.store, prefix, [&](const objstore::ObjectInfo& object) {
+          const auto id =
+              base::PackId::FromHex(absl::string_view(object.key).substr(prefix.size()));
+          const auto found = id.ok() ? own.find(*id) : own.end();
+          if (found == own.end()) return absl::OkStatus();
+          const transfer::StoredPack& pack = request.packs[found->second];
+          if (object.bytes == pack.bytes && object.crc32c.value_or(pack.crc32c) == pack.crc32c) {
+            (*packs)[found->second].providers.push_back(provider.name);
+          }
+          return absl::OkStatus();
+        });
+    if (listed.ok()) continue;
+    // It cannot be listed now: what it acknowledged under grants that enforce size and checksum
+    // counts. The client reports that, and can only harm its own organisation.
+    for (const auto& [id, i] : own) {
+      const std::vector<std::string>& acknowledged = request.packs[i].providers;
+      if (std::find(acknowledged.begin(), acknowledged.end(), provider.name) !=
+          acknowledged.end()) {
+        (*packs)[i].providers.push_back(provider.name);
+      }
+    }
+  }
+  for (const auto& [id, i] : own) {
+    if ((*packs)[i].providers.size() < vault_.providers->copies()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("commit: pack ", id.ToHex(), " is whole at ", (*packs)[i].providers.size(),
+                       " providers, ", vault_.providers->copies(), " are wanted"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OrgCatalog::Abort(const base::Context& context, const base::SaveId& save) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  return vault_.metadata->saves().Abort(organisation_, save);
+}
+
+absl::StatusOr<metadata::Save> OrgCatalog::FindSave(const base::SaveId& save) {
+  return vault_.metadata->saves().Find(organisation_, save);
+}
+
+absl::StatusOr<transfer::SaveOutcome> OrgCatalog::Outcome(const base::Context& context,
+                                                          const base::SaveId& save) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  CEDANA_ASSIGN_OR_RETURN(const metadata::Save found, FindSave(save));
+  switch (found.state) {
+    case metadata::SaveState::kOpen:
+      return transfer::SaveOutcome::kOpen;
+    case metadata::SaveState::kCommitted:
+      return transfer::SaveOutcome::kCommitted;
+    case metadata::SaveState::kAborted:
+      return transfer::SaveOutcome::kAborted;
+    case metadata::SaveState::kUnknown:
+      break;
+  }
+  return transfer::SaveOutcome::kUnknown;
+}
+
+absl::StatusOr<std::string> OrgCatalog::ReadManifest(const base::Context& context,
+                                                     const metadata::Checkpoint& row) {
+  const std::string key = ManifestKey(row.save, row.id);
+  absl::Status last = absl::DataLossError("no provider");
+  for (const std::string& name : row.manifest_providers) {
+    const Provider* provider = vault_.providers->Find(name);
+    if (provider == nullptr) {
+      last = absl::UnavailableError(absl::StrCat("provider ", name, " is not configured"));
+      continue;
+    }
+    absl::StatusOr<std::string> bytes =
+        ReadObject(context, *provider->store, key, base::kManifestBytesMax);
+    if (bytes.ok() && Sha256(*bytes) == row.manifest_sha256) return bytes;
+    last = bytes.ok() ? absl::DataLossError(absl::StrCat("provider ", name, ": ", key,
+                                                         " is not what was committed"))
+                      : base::Annotate(bytes.status(), absl::StrCat("provider ", name));
+    if (absl::IsNotFound(last)) last = absl::DataLossError(last.message());
+  }
+  return base::Annotate(last, absl::StrCat("manifest of ", row.path));
+}
+
+absl::StatusOr<transfer::OpenedCheckpoint> OrgCatalog::Open(const base::Context& context,
+                                                            const std::string& path,
+                                                            const base::LeaseId& lease) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  CEDANA_ASSIGN_OR_RETURN(const std::string normal, metadata::NormalisePath(path));
+  CEDANA_ASSIGN_OR_RETURN(const metadata::Checkpoint row,
+                          vault_.metadata->checkpoints().Hold(organisation_, normal, lease));
+  transfer::OpenedCheckpoint opened;
+  CEDANA_ASSIGN_OR_RETURN(opened.manifest, ReadManifest(context, row));
+  CEDANA_ASSIGN_OR_RETURN(opened.keys, Keys());
+  opened.info = ToInfo(row);
+  opened.lease = vault_.times.lease;
+  opened.heartbeat = vault_.times.heartbeat;
+  return opened;
+}
+
+absl::Status OrgCatalog::RenewHold(const base::Context& context, const base::LeaseId& lease) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  return vault_.metadata->checkpoints().RenewHold(organisation_, lease);
+}
+
+absl::Status OrgCatalog::Close(const base::Context& context, const base::LeaseId& lease) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  return vault_.metadata->checkpoints().Release(organisation_, lease);
+}
+
+absl::StatusOr<std::vector<transfer::CheckpointInfo>> OrgCatalog::List(
+    const base::Context& context, const transfer::ListQuery& query) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  metadata::CheckpointFilter filter;
+  CEDANA_ASSIGN_OR_RETURN(filter.prefix, metadata::NormaliseFolder(query.prefix));
+  filter.prefix.resize(filter.prefix.size() - metadata::ViewSuffix(filter.prefix).size());
+  filter.job_name = query.job_name;
+  filter.job_id = query.job_id;
+  filter.newest_per_job = query.newest_per_job;
+  filter.before_sequence = query.before_sequence;
+  filter.limit =
+      std::min<uint32_t>(query.limit == 0 ? base::kListPageMax : query.limit, base::kListPageMax);
+  CEDANA_ASSIGN_OR_RETURN(const std::vector<metadata::Checkpoint> rows,
+                          vault_.metadata->checkpoints().List(organisation_, filter));
+  std::vector<transfer::CheckpointInfo> infos;
+  for (const metadata::Checkpoint& row : rows) infos.push_back(ToInfo(row));
+  return infos;
+}
+
+absl::Status OrgCatalog::Delete(const base::Context& context, const std::string& path) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  CEDANA_ASSIGN_OR_RETURN(const std::string normal, metadata::NormalisePath(path));
+  return vault_.metadata->checkpoints().Hide(organisation_, normal);
+}
+
+absl::StatusOr<transfer::CheckpointInfo> OrgCatalog::Find(const std::string& path) {
+  CEDANA_ASSIGN_OR_RETURN(const std::string normal, metadata::NormalisePath(path));
+  CEDANA_ASSIGN_OR_RETURN(const metadata::Checkpoint row,
+                          vault_.metadata->checkpoints().Find(organisation_, normal));
+  return ToInfo(row);
+}
+
+absl::StatusOr<std::vector<metadata::ListedName>> OrgCatalog::Names(const std::string& folder) {
+  CEDANA_ASSIGN_OR_RETURN(const std::string normal, metadata::NormaliseFolder(folder));
+  return vault_.metadata->checkpoints().Names(organisation_, normal);
+}
+
+absl::StatusOr<std::vector<PackGrant>> OrgCatalog::GrantUploads(
+    const base::SaveId& save, const std::vector<WantedPack>& packs) {
+  CEDANA_ASSIGN_OR_RETURN(const metadata::Save found, FindSave(save));
+  if (found.state == metadata::SaveState::kUnknown) return absl::NotFoundError("save: none");
+  if (!found.lease_live) {
+    return absl::FailedPreconditionError("save: has ended, or its lease has");
+  }
+  const int64_t expires_ms = vault_.NowMs() + absl::ToInt64Milliseconds(vault_.times.grant);
+  std::vector<PackGrant> grants;
+  for (const WantedPack& pack : packs) {
+    if (pack.bytes == 0 || pack.bytes > base::kPackBytesMax) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("grant: pack ", pack.id.ToHex(), " of ", pack.bytes, " bytes"));
+    }
+    for (size_t copy = 0; copy < vault_.providers->copies(); ++copy) {
+      ObjectGrant grant{.method = "PUT",
+                        .provider = vault_.providers->all()[copy].name,
+                        .key = PackKey(save, pack.id),
+                        .bytes = pack.bytes,
+                        .crc32c = pack.crc32c,
+                        .expires_ms = expires_ms};
+      grants.push_back({pack.id, grant, vault_.grants->Sign(grant)});
+    }
+  }
+  return grants;
+}
+
+absl::StatusOr<std::vector<PackGrant>> OrgCatalog::GrantReads(
+    const base::LeaseId& lease, const std::vector<base::PackId>& packs) {
+  CEDANA_ASSIGN_OR_RETURN(const std::vector<metadata::PackPlaces> places,
+                          vault_.metadata->checkpoints().HeldPacks(organisation_, lease, packs));
+  const int64_t expires_ms = vault_.NowMs() + absl::ToInt64Milliseconds(vault_.times.grant);
+  std::vector<PackGrant> grants;
+  for (const metadata::PackPlaces& pack : places) {
+    for (const Provider& provider : vault_.providers->all()) {
+      if (std::find(pack.providers.begin(), pack.providers.end(), provider.name) ==
+          pack.providers.end()) {
+        continue;
+      }
+      ObjectGrant grant{.method = "GET",
+                        .provider = provider.name,
+                        .key = PackKey(pack.save, pack.id),
+                        .bytes = pack.bytes,
+                        .crc32c = 0,
+                        .expires_ms = expires_ms};
+      grants.push_back({pack.id, grant, vault_.grants->Sign(grant)});
+    }
+  }
+  return grants;
+}
+
+}  // namespace cedana::replica

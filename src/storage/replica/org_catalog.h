@@ -1,0 +1,89 @@
+// One organisation's view of the service: the catalog port of save and load (core/transfer), and
+// the grants beside it. The HTTP interface and the tar view stand on it alone, so that what it does
+// not offer, no token of the organisation can do (I12).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/transfer/catalog.h"
+#include "core/transfer/pack_sink.h"
+#include "core/transfer/pack_source.h"
+#include "storage/replica/grants.h"
+#include "storage/replica/vault.h"
+
+namespace cedana::replica {
+
+struct WantedPack {
+  base::PackId id;
+  uint64_t bytes = 0;
+  uint32_t crc32c = 0;
+};
+
+struct PackGrant {
+  base::PackId pack;
+  ObjectGrant grant;
+  std::string signature;
+};
+
+// Thread-safe; cheap to make, one per request. Paths are taken as users write them.
+class OrgCatalog : public transfer::Catalog {
+ public:
+  // `vault` outlives it.
+  OrgCatalog(const Vault* vault, const base::OrgId& organisation)
+      : vault_(*vault), organisation_(organisation) {}
+
+  absl::StatusOr<transfer::BegunSave> Begin(const base::Context& context,
+                                            const transfer::BeginRequest& request) override;
+  absl::Status Heartbeat(const base::Context& context, const base::SaveId& save) override;
+  absl::StatusOr<transfer::CheckpointInfo> Commit(const base::Context& context,
+                                                  const transfer::CommitRequest& request) override;
+  absl::Status Abort(const base::Context& context, const base::SaveId& save) override;
+  absl::StatusOr<transfer::SaveOutcome> Outcome(const base::Context& context,
+                                                const base::SaveId& save) override;
+  absl::StatusOr<transfer::OpenedCheckpoint> Open(const base::Context& context,
+                                                  const std::string& path,
+                                                  const base::LeaseId& lease) override;
+  absl::Status RenewHold(const base::Context& context, const base::LeaseId& lease) override;
+  absl::Status Close(const base::Context& context, const base::LeaseId& lease) override;
+  absl::StatusOr<std::vector<transfer::CheckpointInfo>> List(
+      const base::Context& context, const transfer::ListQuery& query) override;
+  absl::Status Delete(const base::Context& context, const std::string& path) override;
+
+  // Upload grants of an open save: one per pack and copy that the policy asks for.
+  absl::StatusOr<std::vector<PackGrant>> GrantUploads(const base::SaveId& save,
+                                                      const std::vector<WantedPack>& packs);
+  // Read grants of a hold: every shard of each pack, best first.
+  absl::StatusOr<std::vector<PackGrant>> GrantReads(const base::LeaseId& lease,
+                                                    const std::vector<base::PackId>& packs);
+  // Path and state of a save; the state is kUnknown where there is none.
+  absl::StatusOr<metadata::Save> FindSave(const base::SaveId& save);
+  // What /v2 lists.
+  absl::StatusOr<transfer::CheckpointInfo> Find(const std::string& path);
+  absl::StatusOr<std::vector<metadata::ListedName>> Names(const std::string& folder);
+
+  const base::OrgId& organisation() const { return organisation_; }
+  const Vault& vault() const { return vault_; }
+
+ private:
+  absl::StatusOr<format::OrganisationKeys> Keys();
+  // Fills in where each own pack was seen; kFailedPrecondition when a copy is missing.
+  absl::Status VerifyOwnPacks(const base::Context& context, const transfer::CommitRequest& request,
+                              std::vector<metadata::CommittedPack>* packs);
+  absl::StatusOr<std::string> ReadManifest(const base::Context& context,
+                                           const metadata::Checkpoint& row);
+
+  const Vault& vault_;
+  const base::OrgId organisation_;
+};
+
+// The other two ports, straight to the providers.
+std::unique_ptr<transfer::PackSink> MakePackSink(const Vault* vault, const base::SaveId& save);
+std::unique_ptr<transfer::PackSource> MakePackSource(const Vault* vault,
+                                                     const base::OrgId& organisation,
+                                                     const base::LeaseId& lease);
+
+}  // namespace cedana::replica

@@ -1,0 +1,87 @@
+// Packs of the service itself: written and read at the providers without HTTP between.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "storage/replica/object_keys.h"
+#include "storage/replica/org_catalog.h"
+
+namespace cedana::replica {
+namespace {
+
+class ProviderPackSink : public transfer::PackSink {
+ public:
+  ProviderPackSink(const Vault& vault, const base::SaveId& save) : vault_(vault), save_(save) {}
+
+  absl::StatusOr<std::vector<std::string>> Put(const base::Context& context,
+                                               const base::PackId& pack,
+                                               std::span<const uint8_t> bytes,
+                                               uint32_t crc32c) override {
+    return vault_.providers->PutCopies(
+        context, PackKey(save_, pack),
+        absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  }
+
+ private:
+  const Vault& vault_;
+  const base::SaveId save_;
+};
+
+class ProviderPackSource : public transfer::PackSource {
+ public:
+  ProviderPackSource(const Vault& vault, const base::OrgId& organisation,
+                     const base::LeaseId& lease)
+      : vault_(vault), organisation_(organisation), lease_(lease) {}
+
+  absl::StatusOr<std::string> Read(const base::Context& context, const base::PackId& pack,
+                                   uint64_t offset, std::span<uint8_t> out) override {
+    CEDANA_ASSIGN_OR_RETURN(
+        const std::vector<metadata::PackPlaces> places,
+        vault_.metadata->checkpoints().HeldPacks(organisation_, lease_, {pack}));
+    CEDANA_ASSIGN_OR_RETURN(const auto key,
+                            objstore::ObjectKey::Parse(PackKey(places[0].save, pack)));
+    absl::Status last = absl::NotFoundError(absl::StrCat("pack ", pack.ToHex(), ": no provider"));
+    for (const std::string& name : places[0].providers) {
+      const Provider* provider = vault_.providers->Find(name);
+      if (provider == nullptr) continue;
+      last = ReadFrom(context, *provider->store, key, offset, out);
+      if (last.ok()) return name;
+      last = base::Annotate(last, absl::StrCat("provider ", name));
+    }
+    return last;
+  }
+
+ private:
+  static absl::Status ReadFrom(const base::Context& context, objstore::ObjectStore& store,
+                               const objstore::ObjectKey& key, uint64_t offset,
+                               std::span<uint8_t> out) {
+    size_t filled = 0;
+    CEDANA_RETURN_IF_ERROR(store.Get(
+        context, key, offset, out.size(), [&](std::span<const uint8_t> piece) -> absl::Status {
+          if (piece.size() > out.size() - filled) return absl::DataLossError("longer than asked");
+          std::copy(piece.begin(), piece.end(), out.begin() + static_cast<ptrdiff_t>(filled));
+          filled += piece.size();
+          return absl::OkStatus();
+        }));
+    if (filled == out.size()) return absl::OkStatus();
+    return absl::DataLossError(absl::StrCat(key.text(), ": ended at ", filled, " of ", out.size()));
+  }
+
+  const Vault& vault_;
+  const base::OrgId organisation_;
+  const base::LeaseId lease_;
+};
+
+}  // namespace
+
+std::unique_ptr<transfer::PackSink> MakePackSink(const Vault* vault, const base::SaveId& save) {
+  return std::make_unique<ProviderPackSink>(*vault, save);
+}
+
+std::unique_ptr<transfer::PackSource> MakePackSource(const Vault* vault,
+                                                     const base::OrgId& organisation,
+                                                     const base::LeaseId& lease) {
+  return std::make_unique<ProviderPackSource>(*vault, organisation, lease);
+}
+
+}  // namespace cedana::replica

@@ -1,0 +1,37 @@
+// What every part of the service works on: catalog, providers, keys, times. Borrowed everywhere;
+// the node owns it all and outlives them.
+#pragma once
+
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/base/random.h"
+#include "storage/metadata/metadata.h"
+#include "storage/replica/grants.h"
+#include "storage/replica/keyring.h"
+#include "storage/replica/providers.h"
+
+namespace cedana::replica {
+
+struct Times {
+  absl::Duration lease = absl::Minutes(5);
+  absl::Duration heartbeat = absl::Seconds(20);
+  absl::Duration grant = absl::Minutes(15);
+  absl::Duration grace = absl::Hours(1);             // from condemned to deleting
+  absl::Duration sweep_interval = absl::Minutes(1);  // between rounds of collection
+  absl::Duration sweep_again = absl::Hours(24);      // second sweep of a dead save
+  absl::Duration keep_saves = absl::Hours(24 * 30);  // outcomes can be asked for so long
+};
+
+struct Vault {
+  metadata::Metadata* metadata = nullptr;
+  ProviderSet* providers = nullptr;
+  const KeyRing* keys = nullptr;
+  const GrantSigner* grants = nullptr;
+  base::Clock* clock = nullptr;
+  base::Random* random = nullptr;
+  Times times;
+
+  int64_t NowMs() const { return absl::ToUnixMillis(clock->Now()); }
+};
+
+}  // namespace cedana::replica
