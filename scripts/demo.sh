@@ -5,7 +5,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-bin=$root/build/bin
+bin=${CEDANA_BUILD_DIR:-$root/build}/bin
 [[ $EUID -eq 0 ]] || { echo "demo: run it as root" >&2; exit 1; }
 # Restored processes are orphans for a moment, and not every PID 1 reaps those.
 if [[ -z ${CEDANA_DEMO_REAPED:-} ]]; then
