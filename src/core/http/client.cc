@@ -79,6 +79,7 @@ class Call {
 
  private:
   absl::Status Prepare();
+  CURLcode PrepareMethod();
   absl::Status AddHeader(const std::string& line);
   absl::Status CheckContext() const;
   // Until the transfer is over. OK: `result_` is curl's outcome.
@@ -168,6 +169,25 @@ absl::Status Call::Prepare() {
       });
   set(CURLOPT_OPENSOCKETDATA, this);
 
+  const CURLcode method_code = code == CURLE_OK ? PrepareMethod() : code;
+  if (method_code != CURLE_OK) {
+    return absl::InvalidArgumentError(absl::StrCat(Where(), curl_easy_strerror(method_code)));
+  }
+  // Said always, for by itself curl decides from the size of the body.
+  CEDANA_RETURN_IF_ERROR(AddHeader(request_.expect_continue ? "Expect: 100-continue" : "Expect:"));
+  for (const auto& [name, value] : request_.headers) {
+    CEDANA_RETURN_IF_ERROR(
+        AddHeader(value.empty() ? absl::StrCat(name, ";") : absl::StrCat(name, ": ", value)));
+  }
+  curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, headers_.get());
+  return absl::OkStatus();
+}
+
+CURLcode Call::PrepareMethod() {
+  CURLcode code = CURLE_OK;
+  const auto set = [&](CURLoption option, auto value) {
+    if (code == CURLE_OK) code = curl_easy_setopt(easy_, option, value);
+  };
   const bool sends_length =
       request_.has_body || request_.method == "PUT" || request_.method == "POST";
   if (sends_length) {
@@ -190,15 +210,7 @@ absl::Status Call::Prepare() {
   } else if (request_.method != (sends_length ? "PUT" : "GET")) {
     set(CURLOPT_CUSTOMREQUEST, request_.method.c_str());
   }
-  // Said always, for by itself curl decides from the size of the body.
-  CEDANA_RETURN_IF_ERROR(AddHeader(request_.expect_continue ? "Expect: 100-continue" : "Expect:"));
-  for (const auto& [name, value] : request_.headers) {
-    CEDANA_RETURN_IF_ERROR(
-        AddHeader(value.empty() ? absl::StrCat(name, ";") : absl::StrCat(name, ": ", value)));
-  }
-  set(CURLOPT_HTTPHEADER, headers_.get());
-  if (code == CURLE_OK) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(Where(), curl_easy_strerror(code)));
+  return code;
 }
 
 size_t Call::OnRead(char* out, size_t size) {
