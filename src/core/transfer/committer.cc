@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/status.h"
+#include "core/transfer/lost_reply.h"
 
 namespace cedana::transfer {
 namespace {
@@ -12,14 +13,6 @@ namespace {
 constexpr absl::Duration kBackoffMin = absl::Milliseconds(100);
 constexpr absl::Duration kBackoffMax = absl::Seconds(2);
 constexpr absl::Duration kResolveMax = absl::Seconds(5);
-
-// May the commit have happened although the call failed? By the port's contract only kUnknown says
-// so; a call that we ourselves cut off counts too, whatever its implementation made of it.
-bool MayHaveCommitted(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnknown ||
-         status.code() == absl::StatusCode::kDeadlineExceeded ||
-         status.code() == absl::StatusCode::kCancelled;
-}
 
 bool MayPass(const absl::Status& status) {
   return status.code() == absl::StatusCode::kUnknown || base::IsTransient(status);
@@ -92,7 +85,7 @@ absl::StatusOr<CheckpointInfo> CommitSave(const base::Context& context, Catalog&
     absl::StatusOr<CheckpointInfo> info = catalog.Commit(attempts, request);
     if (info.ok()) return info;
     failure = info.status();
-    unsure = unsure || MayHaveCommitted(failure);
+    unsure = unsure || MayHaveHappened(failure);
     if (!MayPass(failure) || !attempts.Sleep(backoff).ok()) break;
   }
   if (!unsure) return NotCommitted(failure);

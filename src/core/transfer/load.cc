@@ -23,6 +23,7 @@
 #include "core/transfer/budget.h"
 #include "core/transfer/buffer_pool.h"
 #include "core/transfer/lease_keeper.h"
+#include "core/transfer/lost_reply.h"
 #include "core/transfer/range_fetcher.h"
 #include "core/transfer/read_ahead.h"
 #include "core/transfer/read_plan.h"
@@ -44,6 +45,11 @@ absl::Status WriteZeroes(uint64_t bytes, ByteSink& sink) {
     bytes -= step;
   }
   return absl::OkStatus();
+}
+
+// If this does not get through, the hold ends by itself.
+void TellClose(Catalog& catalog, const base::LeaseId& lease) {
+  catalog.Close(base::Context{}.WithTimeout(kCloseTimeout), lease).IgnoreError();
 }
 
 class LoadFlow : public Load {
@@ -120,8 +126,7 @@ LoadFlow::~LoadFlow() {
   fetch_threads_.clear();
   if (caller_.cancel != nullptr) caller_.cancel->RemoveCallback(caller_callback_);
   work_.cancel->RemoveCallback(work_callback_);
-  // If this does not get through, the hold ends by itself.
-  catalog_.Close(base::Context{}.WithTimeout(kCloseTimeout), options_.lease).IgnoreError();
+  TellClose(catalog_, options_.lease);
 }
 
 absl::Status LoadFlow::Start(absl::string_view sealed_manifest, const OpenSource& open_source) {
@@ -302,10 +307,13 @@ class StringSink : public ByteSink {
 
 absl::StatusOr<std::unique_ptr<Load>> Load::Open(const base::Context& context, LoadOptions options,
                                                  Catalog* catalog, OpenSource open_source) {
-  CEDANA_ASSIGN_OR_RETURN(OpenedCheckpoint opened,
-                          catalog->Open(context, options.path, options.lease));
-  const std::string manifest = std::move(opened.manifest);
-  auto flow = std::make_unique<LoadFlow>(context, std::move(options), *catalog, std::move(opened));
+  absl::StatusOr<OpenedCheckpoint> opened = catalog->Open(context, options.path, options.lease);
+  if (!opened.ok()) {
+    if (MayHaveHappened(opened.status())) TellClose(*catalog, options.lease);
+    return opened.status();
+  }
+  const std::string manifest = std::move(opened->manifest);
+  auto flow = std::make_unique<LoadFlow>(context, std::move(options), *catalog, *std::move(opened));
   CEDANA_RETURN_IF_ERROR(flow->Start(manifest, open_source));  // dropping the flow ends the hold
   return flow;
 }

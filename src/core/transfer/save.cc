@@ -29,6 +29,7 @@
 #include "core/transfer/committer.h"
 #include "core/transfer/image_reader.h"
 #include "core/transfer/lease_keeper.h"
+#include "core/transfer/lost_reply.h"
 #include "core/transfer/pack_filler.h"
 #include "core/transfer/page_stage.h"
 #include "core/transfer/tail_writer.h"
@@ -37,6 +38,11 @@ namespace cedana::transfer {
 namespace {
 
 constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
+
+// If this does not get through, the lease ends by itself.
+void TellAbort(Catalog& catalog, const base::SaveId& save) {
+  catalog.Abort(base::Context{}.WithTimeout(kAbortTimeout), save).IgnoreError();
+}
 
 class SaveFlow : public Save {
  public:
@@ -316,8 +322,7 @@ void SaveFlow::Abort(absl::Status reason) {
     settled_ = true;
   }
   work_.cancel->Cancel(reason.ok() ? absl::CancelledError("aborted") : std::move(reason));
-  // If this does not get through, the lease ends by itself.
-  catalog_.Abort(base::Context{}.WithTimeout(kAbortTimeout), options_.save).IgnoreError();
+  TellAbort(catalog_, options_.save);
 }
 
 int DefaultPipelines() { return std::max(1, static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN))); }
@@ -331,8 +336,13 @@ absl::StatusOr<std::unique_ptr<Save>> Save::Begin(const base::Context& context, 
   CEDANA_ASSIGN_OR_RETURN(const SaveBudget budget, PlanSave(options.memory_limit_bytes, pipelines));
 
   BeginRequest request{options.save, options.checkpoint, options.path, options.generated_name};
-  CEDANA_ASSIGN_OR_RETURN(BegunSave begun, catalog->Begin(context, request));
-  auto flow = std::make_unique<SaveFlow>(context, std::move(options), *catalog, std::move(begun),
+  absl::StatusOr<BegunSave> begun = catalog->Begin(context, request);
+  if (!begun.ok()) {
+    // If only the reply was lost, the path would stay taken until the lease ends.
+    if (MayHaveHappened(begun.status())) TellAbort(*catalog, options.save);
+    return begun.status();
+  }
+  auto flow = std::make_unique<SaveFlow>(context, std::move(options), *catalog, *std::move(begun),
                                          codec, budget);
   CEDANA_RETURN_IF_ERROR(flow->Start(open_sink));  // dropping the flow aborts the save
   return flow;
