@@ -17,7 +17,6 @@ namespace cedana::runtime {
 namespace {
 
 constexpr absl::Duration kDrainTimeout = absl::Seconds(1);
-constexpr absl::Duration kStallTimeout = absl::Seconds(5);
 constexpr absl::Duration kEndTimeout = absl::Seconds(60);  // for taking the last 1 MiB
 constexpr uint32_t kNothing = 0;
 constexpr uint32_t kReadable = EPOLLIN;
@@ -46,8 +45,14 @@ absl::StatusOr<JobPipes> MakeJobPipes(const bool wanted[3]) {
   return pipes;
 }
 
-JobStdio::JobStdio(EventLoop& loop, JobPipes pipes, bool hold)
-    : loop_(loop), stdin_(std::move(pipes.ours[0])), hold_(hold) {
+void ChangeOwner(const JobPipes& pipes, uint32_t uid, uint32_t gid) {
+  for (const base::UniqueFd& fd : pipes.ours) {
+    if (fd.valid() && ::fchown(fd.get(), uid, gid) != 0) return;  // a convenience only
+  }
+}
+
+JobStdio::JobStdio(EventLoop& loop, JobPipes pipes, bool hold, absl::Duration stall_timeout)
+    : loop_(loop), stall_timeout_(stall_timeout), stdin_(std::move(pipes.ours[0])), hold_(hold) {
   if (stdin_.valid()) loop_.Add(stdin_.get(), 0, [this](uint32_t) { WriteStdin(); });
   for (int number = 1; number <= 2; ++number) {
     Stream& stream = streams_[number];
@@ -71,12 +76,6 @@ JobStdio::~JobStdio() {
   while (!attachers_.empty()) Drop(attachers_.begin()->first);
 }
 
-void JobStdio::ChangeOwner(uint32_t uid, uint32_t gid) {
-  for (const int fd : {stdin_.get(), streams_[1].fd.get(), streams_[2].fd.get()}) {
-    if (fd >= 0 && ::fchown(fd, uid, gid) != 0) continue;  // a convenience only
-  }
-}
-
 bool JobStdio::Full() const {
   return std::any_of(attachers_.begin(), attachers_.end(),
                      [](const auto& entry) { return entry.second.bytes >= kAttacherBytesMax; });
@@ -94,7 +93,7 @@ void JobStdio::UpdateEvents() {
   }
   if (stdin_.valid()) loop_.SetEvents(stdin_.get(), stdin_pending_.empty() ? kNothing : kWritable);
   if (full && stall_timer_ == 0) {
-    stall_timer_ = loop_.After(absl::Milliseconds(500), [this] { DropStalled(); });
+    stall_timer_ = loop_.After(stall_timeout_ / 4, [this] { DropStalled(); });
   }
 }
 
@@ -104,7 +103,7 @@ void JobStdio::DropStalled() {
   std::vector<int> stalled;
   for (const auto& [key, attacher] : attachers_) {
     if (attacher.bytes >= kAttacherBytesMax &&
-        loop_.Now() - attacher.last_progress >= kStallTimeout) {
+        loop_.Now() - attacher.last_progress >= stall_timeout_) {
       stalled.push_back(key);
     }
   }

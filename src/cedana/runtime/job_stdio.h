@@ -4,7 +4,7 @@
 //
 // Slow readers: up to 1 MiB waits for each of those attached. While one of them is at that bound
 // nothing is read from the job (as if the job wrote to that reader's own pipe); one that then takes
-// nothing for 5 s while others are attached is dropped. One thread, that of the loop.
+// nothing for `stall_timeout` while others are attached is dropped. One thread, that of the loop.
 #pragma once
 
 #include <deque>
@@ -30,11 +30,13 @@ struct JobPipes {
 };
 // `wanted`: which of the three to make.
 absl::StatusOr<JobPipes> MakeJobPipes(const bool wanted[3]);
+// So that the job's user may open /dev/stdout.
+void ChangeOwner(const JobPipes& pipes, uint32_t uid, uint32_t gid);
 
 class JobStdio {
  public:
   // Takes our ends. With `hold` nothing is read before the first attach.
-  JobStdio(EventLoop& loop, JobPipes pipes, bool hold);
+  JobStdio(EventLoop& loop, JobPipes pipes, bool hold, absl::Duration stall_timeout);
   ~JobStdio();
   JobStdio(const JobStdio&) = delete;
 
@@ -45,7 +47,6 @@ class JobStdio {
   bool attached() const { return !attachers_.empty(); }
   // Ended, and nobody has been attached who could have seen the held output.
   bool unseen() const { return hold_; }
-  void ChangeOwner(uint32_t uid, uint32_t gid);
 
  private:
   struct Stream {
@@ -77,6 +78,7 @@ class JobStdio {
   void CloseStream(int number);
 
   EventLoop& loop_;
+  const absl::Duration stall_timeout_;
   base::UniqueFd stdin_;
   std::string stdin_pending_;
   bool stdin_closing_ = false;

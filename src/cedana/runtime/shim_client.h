@@ -87,7 +87,7 @@ struct ShimState {
 class ShimClient {
  public:
   // Starts `shim_program` in `folder` (made, 0700) and connects. The shim is in a session of its
-  // own. `options`: of the shim program, for tests (--beat-timeout-ms N, --linger-ms N).
+  // own. `options`: of the shim program (shim_main.cc), for tests.
   static absl::StatusOr<std::unique_ptr<ShimClient>> Launch(
       const std::string& shim_program, const std::string& folder,
       const std::vector<std::string>& options = {});

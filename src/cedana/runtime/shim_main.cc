@@ -1,4 +1,4 @@
-// cedana-shim [--beat-timeout-ms N] [--linger-ms N] FOLDER
+// cedana-shim [--beat-timeout-ms N] [--linger-ms N] [--stall-timeout-ms N] FOLDER
 //
 // Started by ShimClient::Launch with its listening socket as descriptor 3.
 #include <fcntl.h>
@@ -33,11 +33,14 @@ struct Arguments {
 bool ParseArguments(int argc, char** argv, Arguments* out) {
   for (int i = 1; i < argc; ++i) {
     const absl::string_view argument = argv[i];
-    int64_t value = 0;
-    if (argument == "--beat-timeout-ms" || argument == "--linger-ms") {
+    absl::Duration* option = argument == "--beat-timeout-ms"    ? &out->options.beat_timeout
+                             : argument == "--linger-ms"        ? &out->options.linger
+                             : argument == "--stall-timeout-ms" ? &out->options.stall_timeout
+                                                                : nullptr;
+    if (option != nullptr) {
+      int64_t value = 0;
       if (++i >= argc || !absl::SimpleAtoi(argv[i], &value) || value <= 0) return false;
-      (argument == "--linger-ms" ? out->options.linger : out->options.beat_timeout) =
-          absl::Milliseconds(value);
+      *option = absl::Milliseconds(value);
     } else if (out->folder.empty()) {
       out->folder = argv[i];
     } else {

@@ -30,6 +30,7 @@ namespace cedana::runtime {
 namespace {
 
 constexpr absl::Duration kPurgePause = absl::Milliseconds(10);
+constexpr absl::Duration kNoticeDelay = absl::Seconds(5);
 constexpr char kMinimalPath[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 std::string PidfileOf(const std::vector<std::string>& argv) {
@@ -169,11 +170,17 @@ void ShimServer::CriuEnded(int status) {
     }
   }
   reaped_.clear();
+  base::Json event{{"event", "criu_exit"},
+                   {"operation", operation.id},
+                   {"code", WIFEXITED(status) ? WEXITSTATUS(status) : 0},
+                   {"signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0}};
   if (controls_.count(operation.owner) == 0) return;
-  Answer(operation.owner, base::Json{{"event", "criu_exit"},
-                                     {"operation", operation.id},
-                                     {"code", WIFEXITED(status) ? WEXITSTATUS(status) : 0},
-                                     {"signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0}});
+  if (purge_) {
+    // Told when nothing is left, so that whoever hears of the failure can try again.
+    purge_->notice = {operation.owner, std::move(event)};
+  } else {
+    Answer(operation.owner, event);
+  }
 }
 
 // What our CRIU has restored is our child, by its option -S, and the job from now on: even if the
@@ -197,16 +204,17 @@ void ShimServer::TakeRestored(Operation& operation) {
   const std::optional<ExitStatus> exit =
       ended == reaped_.end() ? std::nullopt : std::make_optional(ExitOf(ended->second));
   SetJob(process, true);
-  if (operation.pipes) {
-    stdio_ = std::make_unique<JobStdio>(loop_, *std::move(operation.pipes), operation.hold_output);
-  }
   struct stat owner {};
   if (::stat(absl::StrCat("/proc/", process.pid).c_str(), &owner) == 0) {
-    if (stdio_) stdio_->ChangeOwner(owner.st_uid, owner.st_gid);
+    if (operation.pipes) ChangeOwner(*operation.pipes, owner.st_uid, owner.st_gid);
     if (operation.out_log_created &&
         ::fchown(operation.out_log.get(), owner.st_uid, owner.st_gid) != 0) {
       LogError("the log stays root's", absl::StrCat("pid ", process.pid));
     }
+  }
+  if (operation.pipes) {
+    stdio_ = std::make_unique<JobStdio>(loop_, *std::move(operation.pipes), operation.hold_output,
+                                        options_.stall_timeout);
   }
   if (exit) JobEnded(*exit);
 }
@@ -214,35 +222,43 @@ void ShimServer::TakeRestored(Operation& operation) {
 // --- what a failed restore leaves
 // -----------------------------------------------------------------
 
-void ShimServer::StartPurge(const std::string& cgroup, bool remove) {
-  if (purge_) {
-    purge_->remove = purge_->remove || remove;
-    return;
+void ShimServer::StartPurge(const std::string& cgroup, bool lost) {
+  if (!purge_) {
+    purge_.emplace();
+    purge_->cgroup = cgroup;
+    purge_->begun = loop_.Now();
+    purge_->timer = loop_.After(absl::ZeroDuration(), [this] { ContinuePurge(); });
   }
-  purge_ = Purge{cgroup, remove};
-  ContinuePurge();
+  purge_->lost = purge_->lost || lost;
+}
+
+// One round of killing; true when nothing is left.
+bool ShimServer::PurgeOnce() {
+  // CRIU may be outside the cgroup, and forks until it is dead and reaped.
+  const bool criu_runs = operation_ && operation_->restore && !restore_yes_;
+  if (purge_->cgroup.empty()) return !KillDescendants() && !criu_runs;
+  const absl::Status status = KillCgroup(purge_->cgroup, absl::ZeroDuration());
+  if (!status.ok() && !absl::IsDeadlineExceeded(status)) {
+    LogError("cgroup cannot be killed", std::string(status.message()));
+    purge_->cgroup.clear();  // go on without it
+  }
+  return status.ok() && !criu_runs;
 }
 
 void ShimServer::ContinuePurge() {
-  bool left = false;
-  if (purge_->cgroup.empty()) {
-    left = KillDescendants();
-  } else {
-    const absl::Status status = KillCgroup(purge_->cgroup, absl::ZeroDuration());
-    left = absl::IsDeadlineExceeded(status);
-    if (!status.ok() && !left) {
-      LogError("cgroup cannot be killed", std::string(status.message()));
-      purge_->cgroup.clear();  // go on without it
-      left = true;
-    }
+  const bool gone = PurgeOnce();
+  if (purge_->notice && (gone || loop_.Now() - purge_->begun > kNoticeDelay)) {
+    const auto [owner, event] = *std::exchange(purge_->notice, std::nullopt);
+    if (controls_.count(owner) != 0) Answer(owner, event);
   }
-  // CRIU itself may be outside the cgroup, and forks until it is dead.
-  if (left || (operation_ && operation_->restore && !restore_yes_)) {
-    loop_.After(kPurgePause, [this] { ContinuePurge(); });
+  if (!gone) {
+    purge_->timer = loop_.After(kPurgePause, [this] { ContinuePurge(); });
     return;
   }
   const Purge purge = *std::exchange(purge_, std::nullopt);
-  if (!purge.remove || purge.cgroup.empty()) return;
+  if (!purge.lost) return;
+  released_ = true;  // a shim whose daemon and restore are gone is of no use to the next one
+  if (purge.cgroup.empty()) return;
   if (const absl::Status status = RemoveCgroup(purge.cgroup); !status.ok()) {
     LogError("cgroup not removed", std::string(status.message()));
   }

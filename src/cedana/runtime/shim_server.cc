@@ -60,10 +60,7 @@ ShimServer::ShimServer(ShimOptions options, EventLoop& loop, base::Random& rando
 }
 
 absl::Status ShimServer::Run() {
-  while (!done_) {
-    CheckIdle();
-    CEDANA_RETURN_IF_ERROR(loop_.RunOnce());
-  }
+  for (CheckIdle(); !done_; CheckIdle()) CEDANA_RETURN_IF_ERROR(loop_.RunOnce());
   return absl::OkStatus();
 }
 
@@ -203,6 +200,7 @@ absl::StatusOr<base::Json> ShimServer::Start(const base::Json& message) {
   if (request.stdio.mode == StdioMode::kPipes) {
     const bool all[3] = {true, true, true};
     CEDANA_ASSIGN_OR_RETURN(pipes, MakeJobPipes(all));
+    ChangeOwner(*pipes, request.uid, request.gid);
     for (int i = 0; i < 3; ++i) spec.descriptors.push_back({i, pipes->theirs[i].get()});
   } else {
     null.Reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -215,8 +213,8 @@ absl::StatusOr<base::Json> ShimServer::Start(const base::Json& message) {
   SetJob({pid, stat.ok() ? stat->start_ticks : 0}, true);
   if (pipes) {
     for (base::UniqueFd& theirs : pipes->theirs) theirs.Reset();
-    stdio_ = std::make_unique<JobStdio>(loop_, *std::move(pipes), request.stdio.hold_output);
-    stdio_->ChangeOwner(request.uid, request.gid);
+    stdio_ = std::make_unique<JobStdio>(loop_, *std::move(pipes), request.stdio.hold_output,
+                                        options_.stall_timeout);
   }
   return base::Json{{"pid", pid}, {"start_ticks", job_->process.start_ticks}};
 }
@@ -331,7 +329,7 @@ void ShimServer::JobEnded(const ExitStatus& exit) {
 
 // --- the end ------------------------------------------------------------------------------------
 
-// Called before each wait, so that whatever changed, the answer is up to date.
+// Called before each wait: whatever changed, the answer is up to date.
 void ShimServer::CheckIdle() {
   const bool busy = JobRuns() || operation_ || purge_;
   const bool seen = !stdio_ || (!stdio_->attached() && !stdio_->unseen());

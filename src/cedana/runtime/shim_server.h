@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "cedana/runtime/event_loop.h"
 #include "cedana/runtime/job_stdio.h"
@@ -20,7 +21,8 @@ namespace cedana::runtime {
 
 struct ShimOptions {
   absl::Duration beat_timeout = absl::Seconds(15);
-  absl::Duration linger = absl::Seconds(10);  // alone for so long after the job's end: exits
+  absl::Duration linger = absl::Seconds(10);        // alone for so long after the job's end: exits
+  absl::Duration stall_timeout = absl::Seconds(5);  // of one attached (job_stdio.h)
 };
 
 // From waitpid's status.
@@ -64,7 +66,10 @@ class ShimServer {
   // What a failed restore may have left is being killed.
   struct Purge {
     std::string cgroup;  // empty: all our descendants
-    bool remove = false;
+    bool lost = false;   // nobody else is there to remove the cgroup
+    absl::Duration begun;
+    int timer = 0;
+    std::optional<std::pair<int, base::Json>> notice;  // CRIU's end, and whom to tell
   };
 
   // shim_server.cc: connections, the job, the end.
@@ -96,7 +101,8 @@ class ShimServer {
   void OwnerLost();
   void CriuEnded(int status);
   void TakeRestored(Operation& operation);
-  void StartPurge(const std::string& cgroup, bool remove);
+  void StartPurge(const std::string& cgroup, bool lost);
+  bool PurgeOnce();
   void ContinuePurge();
 
   const ShimOptions options_;

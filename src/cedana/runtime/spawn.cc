@@ -60,12 +60,14 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 }
 
 void DefaultSignals() {
-  struct sigaction action {};
-  action.sa_handler = SIG_DFL;
-  for (int number = 1; number < NSIG; ++number) ::sigaction(number, &action, nullptr);
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // By system call: the library's function leaves out the two signals that it uses itself, and
+  // those may have been ignored by whoever started the daemon.
+  const uint64_t all_default[4] = {};  // the kernel's struct sigaction
+  for (int number = 1; number <= 64; ++number) {
+    ::syscall(SYS_rt_sigaction, number, all_default, nullptr, sizeof(uint64_t));
+  }
+  const uint64_t none = 0;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof(none));
 }
 
 bool BecomeUser(const SpawnUser& user) {
