@@ -5,6 +5,7 @@
 #include "core/base/status.h"
 #include "storage/api/handlers.h"
 #include "storage/api/wire.h"
+#include "storage/metadata/paths.h"
 
 namespace cedana::api {
 namespace {
@@ -43,7 +44,8 @@ absl::StatusOr<uint64_t> NumberIn(const Call& call, const std::string& name) {
 absl::Status BeginSave(Call& call, OrgCatalog& catalog) {
   CEDANA_ASSIGN_OR_RETURN(const auto save, call.IdAt<base::SaveId>(2));
   CEDANA_ASSIGN_OR_RETURN(const Json body, call.ReadJson(kSmallBodyBytesMax));
-  CEDANA_ASSIGN_OR_RETURN(const transfer::BeginRequest request, BeginFromJson(body, save));
+  CEDANA_ASSIGN_OR_RETURN(transfer::BeginRequest request, BeginFromJson(body, save));
+  CEDANA_ASSIGN_OR_RETURN(request.path, metadata::NormalisePath(request.path));
   CEDANA_ASSIGN_OR_RETURN(const transfer::BegunSave begun, catalog.Begin(call.context(), request));
   return call.Send(200, {{"path", begun.path},
                          {"keys", ToJson(begun.keys)},

@@ -84,6 +84,9 @@ absl::StatusOr<transfer::BegunSave> OrgCatalog::Begin(const base::Context& conte
                                                       const transfer::BeginRequest& request) {
   CEDANA_RETURN_IF_ERROR(context.Check());
   CEDANA_ASSIGN_OR_RETURN(std::string path, metadata::NormalisePath(request.path));
+  if (path != request.path) {
+    return absl::InvalidArgumentError("path: has a leading `/` or the suffix of an archive");
+  }
   CEDANA_ASSIGN_OR_RETURN(format::OrganisationKeys keys, Keys());
   CEDANA_ASSIGN_OR_RETURN(
       metadata::Save save,

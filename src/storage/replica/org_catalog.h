@@ -29,7 +29,8 @@ struct PackGrant {
   std::string signature;
 };
 
-// Thread-safe; cheap to make, one per request. Paths are taken as users write them.
+// Thread-safe; cheap to make, one per request. Begin wants a path in its normal form (metadata's
+// paths.h), the other calls take any form of it.
 class OrgCatalog : public transfer::Catalog {
  public:
   // `vault` outlives it.

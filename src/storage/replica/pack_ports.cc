@@ -19,7 +19,7 @@ class ProviderPackSink : public transfer::PackSink {
                                                uint32_t crc32c) override {
     return vault_.providers->PutCopies(
         context, PackKey(save_, pack),
-        absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+        absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()), crc32c);
   }
 
  private:

@@ -20,8 +20,9 @@ std::span<const uint8_t> Bytes(absl::string_view text) {
 
 // OK as well when the same bytes are there already.
 absl::Status PutOnce(const base::Context& context, const Provider& provider,
-                     const objstore::ObjectKey& key, absl::string_view bytes) {
-  absl::Status status = provider.store->Put(context, key, Bytes(bytes), {});
+                     const objstore::ObjectKey& key, absl::string_view bytes,
+                     std::optional<uint32_t> crc32c = std::nullopt) {
+  absl::Status status = provider.store->Put(context, key, Bytes(bytes), {.crc32c = crc32c});
   if (absl::IsAlreadyExists(status)) {
     absl::StatusOr<std::string> there =
         ReadObject(context, *provider.store, key.text(), bytes.size());
@@ -67,6 +68,12 @@ absl::StatusOr<std::unique_ptr<ProviderSet>> ProviderSet::Open(
   return set;
 }
 
+std::unique_ptr<ProviderSet> ProviderSet::Over(std::vector<Provider> providers) {
+  std::unique_ptr<ProviderSet> set(new ProviderSet());
+  set->providers_ = std::move(providers);
+  return set;
+}
+
 const Provider* ProviderSet::Find(const std::string& name) const {
   for (const Provider& provider : providers_) {
     if (provider.name == name) return &provider;
@@ -84,15 +91,15 @@ absl::Status ProviderSet::Ping(const base::Context& context) const {
   return last;
 }
 
-absl::StatusOr<std::vector<std::string>> ProviderSet::PutCopies(const base::Context& context,
-                                                                const std::string& key,
-                                                                absl::string_view bytes) const {
+absl::StatusOr<std::vector<std::string>> ProviderSet::PutCopies(
+    const base::Context& context, const std::string& key, absl::string_view bytes,
+    std::optional<uint32_t> crc32c) const {
   CEDANA_ASSIGN_OR_RETURN(const auto parsed, objstore::ObjectKey::Parse(key));
   std::vector<std::string> holders;
   absl::Status last;
   for (const Provider& provider : providers_) {
     if (holders.size() == copies()) break;
-    const absl::Status status = PutOnce(context, provider, parsed, bytes);
+    const absl::Status status = PutOnce(context, provider, parsed, bytes, crc32c);
     if (status.ok()) {
       holders.push_back(provider.name);
     } else {

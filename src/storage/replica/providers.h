@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ struct Provider {
 class ProviderSet {
  public:
   static absl::StatusOr<std::unique_ptr<ProviderSet>> Open(const std::vector<ProviderSpec>& specs);
+  // Over stores that the caller owns and that outlive it.
+  static std::unique_ptr<ProviderSet> Over(std::vector<Provider> providers);
 
   // In order of configuration, which is the order of placement.
   const std::vector<Provider>& all() const { return providers_; }
@@ -43,10 +46,11 @@ class ProviderSet {
   absl::Status Ping(const base::Context& context) const;
 
   // Create-only at the first copies() providers that take it; "exists" with the same bytes is
-  // success (a repeat). Returns their names; an error when fewer take it.
-  absl::StatusOr<std::vector<std::string>> PutCopies(const base::Context& context,
-                                                     const std::string& key,
-                                                     absl::string_view bytes) const;
+  // success (a repeat). Returns their names; an error when fewer take it. kDataLoss when `crc32c`
+  // is given and is not that of `bytes`.
+  absl::StatusOr<std::vector<std::string>> PutCopies(
+      const base::Context& context, const std::string& key, absl::string_view bytes,
+      std::optional<uint32_t> crc32c = std::nullopt) const;
   // Create-only at every provider.
   absl::Status PutEverywhere(const base::Context& context, const std::string& key,
                              absl::string_view bytes) const;
