@@ -3,6 +3,8 @@
 #
 # CEDANA_TEST_MODE: "sample" (a few tries, what `make test` runs) or "soak" (the full counts).
 
+bats_require_minimum_version 1.5.0
+
 : "${CEDANA_TEST_MODE:=sample}"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${CEDANA_BUILD_DIR:-$ROOT/build}
@@ -132,6 +134,8 @@ common_teardown() {
       [[ -s $pid ]] && { echo "--- ${pid#"$T"/}"; tail -n 40 "$pid"; } >&2
     done
   fi
+  # What a failed test has left mounted goes before its folder does.
+  awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/mounts | xargs -r umount
   rm -rf "$T" /run/cedana-e2e
 }
 

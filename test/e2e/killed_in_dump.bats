@@ -18,26 +18,26 @@ setup() {
 }
 teardown() { common_teardown; }
 
-# The pids that a dump brings with it: CRIU and its hook are children of the job's shim.
-shim_of() { sed -n 's/^PPid:\t//p' "/proc/$1/status"; }
-child_called() { pgrep -P "$1" -x "$2"; }
+# The pids that a dump of PID brings with it: CRIU, whose parent is the shim, and its hook.
+criu_of() { pgrep -f -- "criu dump .*-t $1( |\$)"; }
+parent_of() { sed -n 's/^PPid:\t//p' "/proc/$1/status" 2>/dev/null; }
 
 # One try: dump JOB, kill WHO shortly after CRIU has appeared, and see what is left.
 try_kill() {
-  local who=$1 job=$2 delay=$3 pid shim dumper victim
+  local who=$1 job=$2 delay=$3 pid criu dumper victim=
   pid=$(job_pid "$job")
-  shim=$(shim_of "$pid")
   cedana dump job "$job" --dir cedana://e2e >"$T/dump.out" 2>&1 3>&- &
   dumper=$!
-  wait_for 20 child_called "$shim" criu >/dev/null || true
+  criu=$(wait_for_criu "$pid") || criu=
   sleep "$delay"
   case $who in
     daemon) victim=$DAEMON_PID ;;
-    shim) victim=$shim ;;
-    criu) victim=$(child_called "$shim" criu) || victim= ;;
-    hook) victim=$(pgrep -P "$(child_called "$shim" criu)" 2>/dev/null) || victim= ;;
+    criu) victim=$criu ;;
+    shim) victim=$([[ -z $criu ]] || parent_of "$criu") || true ;;
+    # The hook lives for a moment, several times: the next one that shows up.
+    hook) victim=$([[ -z $criu ]] || wait_for_hook "$criu") || true ;;
   esac
-  [[ -z $victim ]] || kill -KILL $victim 2>/dev/null || true
+  [[ -z $victim ]] || kill -KILL "$victim" 2>/dev/null || true
   if [[ $who == daemon ]]; then
     wait "$DAEMON_PID" || true
     wait "$dumper" && return 0
@@ -48,9 +48,12 @@ try_kill() {
     return 0
   fi
   wait_for 20 not_traced "$pid" || fail "$job is still frozen after kill of $who: $(cat "$T/dump.out")"
-  is_running "$pid" || fail "$job is gone after kill of $who"
+  # Gone it may only be with a committed checkpoint: then `revive` brings it back, memory and all.
+  is_running "$pid" || [[ $who == daemon ]] || fail "$job is gone after kill of $who"
 }
 
+wait_for_criu() { wait_for 5 criu_of "$1" | head -n 1; }
+wait_for_hook() { wait_for 2 pgrep -P "$1" -x cedana-criu-ho | head -n 1; }
 not_traced() { grep -q '^TracerPid:[[:space:]]*0$' "/proc/$1/status"; }
 
 # After the daemon's death between commit and end the job may have ended well: bring it back.
@@ -93,7 +96,7 @@ kill_many() {
   for ((i = 1; i <= $(tries 1 5); i++)); do
     cedana dump job hog --dir cedana://e2e >"$T/dump.out" 2>&1 3>&- &
     dumper=$!
-    wait_for 20 child_called "$(shim_of "$pid")" criu
+    wait_for_criu "$pid" >/dev/null
     sleep "0.$((i * 2 % 10))"
     kill -STOP "$DAEMON_PID"
     begun=$SECONDS

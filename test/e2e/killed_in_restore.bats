@@ -27,7 +27,7 @@ try_kill() {
     daemon) victim=$DAEMON_PID ;;
     criu) victim=$criu ;;
     shim) victim=$([[ -z $criu ]] || sed -n 's/^PPid:\t//p' "/proc/$criu/status" 2>/dev/null) || victim= ;;
-    hook) victim=$([[ -z $criu ]] || pgrep -P "$criu" -x cedana-criu-hook) || victim= ;;
+    hook) victim=$([[ -z $criu ]] || wait_for 2 pgrep -P "$criu" -x cedana-criu-ho) || victim= ;;
   esac
   [[ -z $victim ]] || kill -KILL $victim 2>/dev/null || true
   wait "$restorer" && RESTORED=1 || RESTORED=

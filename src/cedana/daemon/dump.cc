@@ -1,6 +1,7 @@
 #include "cedana/daemon/dump.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 
 #include <algorithm>
@@ -24,6 +25,8 @@ constexpr absl::Duration kBeginTimeout = absl::Seconds(15);
 // After our ends are closed CRIU undoes everything within two seconds; ten leave room for a busy
 // machine.
 constexpr absl::Duration kUndoTimeout = absl::Seconds(10);
+// A process that was sent SIGKILL is gone within this.
+constexpr absl::Duration kEndBegins = absl::Seconds(1);
 constexpr absl::Duration kEndTimeout = absl::Seconds(60);
 constexpr absl::Duration kDrainLimit = absl::Hours(24);  // the stall watch ends it long before
 
@@ -217,7 +220,10 @@ absl::Status DumpOperation::Listen() {
   CEDANA_ASSIGN_OR_RETURN(
       capture_, criu::ImageCapture::Listen(
                     folder_->path(), [this](const std::string& name, transfer::ByteSource& source) {
-                      return save_->Store(name, source);
+                      const absl::Status status = save_->Store(name, source);
+                      // CRIU will only tell of a broken pipe: the reason is ours.
+                      if (!status.ok()) NoteFailure(status);
+                      return status;
                     }));
   CEDANA_ASSIGN_OR_RETURN(
       hook_, criu::HookServer::Listen(folder_->path(), [this](const std::string& action, int) {
@@ -286,11 +292,7 @@ absl::Status DumpOperation::PostDump() {
       committed_ = *std::move(info);
     }
   }
-  if (!status.ok()) {
-    absl::MutexLock lock(&mutex_);
-    // "Not known" weighs more than why we stopped waiting: somebody has to ask again.
-    if (failure_.ok() || status.code() == absl::StatusCode::kUnknown) failure_ = status;
-  }
+  if (!status.ok()) NoteFailure(status);
   return status;
 }
 
@@ -310,6 +312,9 @@ absl::Status DumpOperation::Conclude(const absl::StatusOr<runtime::CriuExit>& ex
       save_->Abort(failure);
       return failure;
     }
+    // Committed, and CRIU was lost on its way to ending the tree. Where it had begun to, the rest
+    // ends as well: half a tree is of no use, and the whole one is safe in the checkpoint.
+    if (!request_.leave_running && TreeHasBegunToEnd()) return EndTree();
     Record();
     if (request_.job != nullptr) {
       request_.job
@@ -363,12 +368,26 @@ absl::Status DumpOperation::FailureOf(const absl::StatusOr<runtime::CriuExit>& e
                                           "with exit code ", exit->code));
 }
 
+bool DumpOperation::TreeHasBegunToEnd() const {
+  const absl::Time limit = absl::Now() + kEndBegins;
+  while (absl::Now() < limit) {
+    for (const runtime::ProcessIdentity& process : tree_) {
+      if (!runtime::IsAlive(process)) return true;
+    }
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  return false;
+}
+
 // The checkpoint is durable and CRIU has killed the tree: wait until it is gone, so that a restore
 // finds the pids free.
 absl::Status DumpOperation::EndTree() {
   progress_->Stage("ending");
   std::vector<int> pids;
-  for (const runtime::ProcessIdentity& process : tree_) pids.push_back(process.pid);
+  for (const runtime::ProcessIdentity& process : tree_) {
+    pids.push_back(process.pid);
+    if (runtime::IsAlive(process)) ::kill(process.pid, SIGKILL);
+  }
   if (absl::Status status = shim_->ReapAll(pids, kEndTimeout); !status.ok()) {
     base::LogWarn("tree not reaped", {{"subject", Subject()}, {"error", status.ToString()}});
   }
@@ -424,11 +443,14 @@ void DumpOperation::Record() {
   }
 }
 
+void DumpOperation::NoteFailure(const absl::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  // "Not known" weighs more than why we stopped waiting: somebody has to ask again.
+  if (failure_.ok() || absl::IsUnknown(status)) failure_ = status;
+}
+
 void DumpOperation::Cancel(const absl::Status& reason) {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (failure_.ok()) failure_ = reason;
-  }
+  NoteFailure(reason);
   save_->Abort(reason);
   // Closing our ends is the only safe way to stop CRIU: it undoes everything and the process
   // runs on.

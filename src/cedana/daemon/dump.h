@@ -59,9 +59,11 @@ class DumpOperation {
   absl::Status PostDump();
   absl::Status Conclude(const absl::StatusOr<runtime::CriuExit>& exit);
   absl::Status FailureOf(const absl::StatusOr<runtime::CriuExit>& exit);
+  bool TreeHasBegunToEnd() const;
   absl::Status EndTree();
   void CureAfterKill();
   void Record();
+  void NoteFailure(const absl::Status& status);  // the first one counts
   void Cancel(const absl::Status& reason);
   std::string Subject() const;  // "job my-job-1" or "process 4711"
 
