@@ -44,6 +44,13 @@ void TellAbort(Catalog& catalog, const base::SaveId& save) {
   catalog.Abort(base::Context{}.WithTimeout(kAbortTimeout), save).IgnoreError();
 }
 
+// Before the commit nothing is in doubt: a reply lost on the way there is an ordinary failure, and
+// kUnknown is left to mean one thing only.
+absl::Status NothingCommitted(const absl::Status& status) {
+  if (status.code() != absl::StatusCode::kUnknown) return status;
+  return absl::UnavailableError(status.message());
+}
+
 class SaveFlow : public Save {
  public:
   SaveFlow(const base::Context& context, SaveOptions options, Catalog& catalog, BegunSave begun,
@@ -89,7 +96,7 @@ class SaveFlow : public Save {
   absl::StatusOr<CommitRequest> MakeCommit(const Tail& tail, const JobFacts& facts);
   // The first error ends the work of all threads.
   void Fail(const absl::Status& status) {
-    if (!status.ok()) work_.cancel->Cancel(status);
+    if (!status.ok()) work_.cancel->Cancel(NothingCommitted(status));
   }
   absl::Status failure() const { return work_.Check(); }
 
@@ -197,7 +204,7 @@ absl::Status SaveFlow::Store(const std::string& name, ByteSource& source) {
                                   [this](Chunk chunk) { return chunks_.Push(std::move(chunk)); });
   if (status.ok()) status = failure();
   if (!status.ok()) {
-    status = base::Annotate(status, absl::StrCat("image file ", name));
+    status = NothingCommitted(base::Annotate(status, absl::StrCat("image file ", name)));
     Fail(status);
   }
   absl::MutexLock lock(&mutex_);
@@ -340,7 +347,7 @@ absl::StatusOr<std::unique_ptr<Save>> Save::Begin(const base::Context& context, 
   if (!begun.ok()) {
     // If only the reply was lost, the path would stay taken until the lease ends.
     if (MayHaveHappened(begun.status())) TellAbort(*catalog, options.save);
-    return begun.status();
+    return NothingCommitted(begun.status());
   }
   auto flow = std::make_unique<SaveFlow>(context, std::move(options), *catalog, *std::move(begun),
                                          codec, budget);
