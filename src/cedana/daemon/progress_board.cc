@@ -27,6 +27,11 @@ void Progress::Done() {
   view_.done = true;
 }
 
+void Progress::AwaitDone(absl::Duration timeout) const {
+  absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(&view_.done), timeout);
+}
+
 ProgressView Progress::View() const {
   absl::MutexLock lock(&mutex_);
   ProgressView view = view_;

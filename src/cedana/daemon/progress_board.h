@@ -32,6 +32,8 @@ class Progress {
   // goes away.
   void SetMeter(std::function<void(ProgressView*)> meter);
   void Done();
+  // Waits until it is done, at most `timeout`.
+  void AwaitDone(absl::Duration timeout) const;
   ProgressView View() const;
 
  private:

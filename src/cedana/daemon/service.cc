@@ -207,7 +207,7 @@ class DaemonService final : public daemon_api::Daemon::Service {
         if (!writer->Write(note)) return Status::OK;
       }
       if (!writer->Write(message) || view.done) return Status::OK;
-      absl::SleepFor(kWatchInterval);
+      progress->AwaitDone(kWatchInterval);
     }
     return Status::OK;
   }
