@@ -73,7 +73,7 @@ kill_many() {
   kill -USR1 "$pid"
   wait_for 30 grep -q '^verify ok' "$T/hog.log"
   run ! grep -q BAD "$T/hog.log"
-  for ((i = 0; i < $(tries 1 5); i++)); do
+  for ((i = 0; i < $(tries 1 20); i++)); do
     try_kill "$who" peer "0.0$((i * 2 % 10))"
     revive peer
     local before
