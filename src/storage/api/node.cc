@@ -22,6 +22,8 @@ namespace cedana::api {
 namespace {
 
 constexpr char kDefaultOrganisation[] = "default";
+// Requests handled at once. Each upload holds 1 MiB and mostly waits for client or disk.
+constexpr int kWorkers = 64;
 
 bool IsLoopback(const std::string& address) {
   in_addr v4{};

@@ -85,6 +85,11 @@ absl::Status PutObject(Call& call, const replica::Vault& vault) {
                                      {"provider", target.grant.provider},
                                      {"key", target.grant.key},
                                      {"error", received.message()}});
+    // The log has the disk's own words; a client learns which provider, not where it lies.
+    if (absl::IsResourceExhausted(received)) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("provider ", target.grant.provider, ": is full"));
+    }
     return received;
   }
   return call.Send(201, {}, "");

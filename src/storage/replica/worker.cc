@@ -10,6 +10,8 @@ namespace {
 // Queued commit records are looked for this often: one indexed query on a table that is empty most
 // of the time.
 constexpr absl::Duration kRecordInterval = absl::Seconds(1);
+// After a failure (a provider is dark), so that the log says it twice a minute and not each second.
+constexpr absl::Duration kRecordRetry = absl::Seconds(30);
 
 void LogRound(const CollectionCounts& counts) {
   if (counts.swept_objects + counts.deleted_checkpoints + counts.condemned_packs +
@@ -41,11 +43,15 @@ Worker::~Worker() {
 void Worker::Run() {
   const base::Context context{.cancel = cancel_};
   absl::Duration next_round = vault_.clock->Monotonic() + vault_.times.sweep_interval;
+  absl::Duration next_records = absl::ZeroDuration();
   const absl::Duration pause = std::min(kRecordInterval, vault_.times.sweep_interval);
   while (!cancel_->WaitFor(pause)) {
-    if (const absl::Status status = collector_.WriteRecords(context);
-        !status.ok() && !absl::IsCancelled(status)) {
-      base::LogWarn("commit records are late", {{"error", status.message()}});
+    if (vault_.clock->Monotonic() >= next_records) {
+      const absl::Status status = collector_.WriteRecords(context);
+      if (!status.ok() && !absl::IsCancelled(status)) {
+        base::LogWarn("commit records are late", {{"error", status.message()}});
+        next_records = vault_.clock->Monotonic() + kRecordRetry;
+      }
     }
     if (vault_.clock->Monotonic() < next_round) continue;
     const absl::StatusOr<CollectionCounts> counts = collector_.Round(context);
