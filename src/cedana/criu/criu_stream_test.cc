@@ -4,7 +4,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -277,88 +276,6 @@ TEST_F(CriuStream, ATreeIsRestoredFromSeveralPageFilesAtOnce) {
     ASSERT_EQ(::kill(pid, SIGUSR1), 0);
     EXPECT_TRUE(CriuTrial::WaitLog(process.log, "verify ok", before)) << pid;
   }
-}
-
-class CriuStreamTcp : public CriuStream {
- protected:
-  void SetUp() override {
-    CriuStream::SetUp();
-    server_ = trial_.Start({kWorkloads + "/tcp_peer", "server", "0"});
-    ASSERT_TRUE(CriuTrial::WaitLog(server_.log, "listening", 0));
-    const std::string log = base::ReadFile(server_.log).value();
-    const std::string port = log.substr(log.find(' ') + 1, log.find('\n') - log.find(' ') - 1);
-    client_ = trial_.Start({kWorkloads + "/tcp_peer", "client", port});
-    ASSERT_TRUE(CriuTrial::WaitLog(client_.log, "ok", 0));
-  }
-  // Data flows both ways.
-  void ExpectConnected(const CriuTrial::Process& process) {
-    ASSERT_TRUE(CriuTrial::Alive(process.pid));
-    const size_t before = CriuTrial::LogBytes(process.log);
-    EXPECT_TRUE(CriuTrial::WaitLog(process.log, "ok", before))
-        << base::ReadFile(process.log).value_or("");
-    EXPECT_FALSE(CriuTrial::WaitLog(process.log, "BAD", 0, absl::Milliseconds(50)));
-  }
-  // Blocks at the first file that matters, so that CRIU stands in the middle of the dump.
-  CriuTrial::DumpRun Stuck(std::function<void(ImageCapture&, pid_t)> then) {
-    return {.flags = {.pid = client_.pid, .tcp_established = true},
-            .store =
-                [this](const std::string& name, transfer::ByteSource& source) {
-                  if (name == "pages-1.img") {
-                    reached_.Notify();
-                    go_on_.WaitForNotification();
-                  }
-                  return trial_.images().Store(name, source);
-                },
-            .while_running =
-                [this, then = std::move(then)](ImageCapture& capture, pid_t criu) {
-                  EXPECT_TRUE(reached_.WaitForNotificationWithTimeout(absl::Seconds(20)));
-                  then(capture, criu);
-                  go_on_.Notify();
-                }};
-  }
-
-  CriuTrial::Process server_;
-  CriuTrial::Process client_;
-  absl::Notification reached_;
-  absl::Notification go_on_;
-};
-
-TEST_F(CriuStreamTcp, AConnectionGoesOnAfterDumpAndRestore) {
-  const auto dump = trial_.Dump({.flags = {.pid = client_.pid, .tcp_established = true}});
-  ASSERT_EQ(dump.exit_code, 0) << dump.telling;
-  ASSERT_TRUE(CriuTrial::Gone({client_.pid}));
-  const auto restore = trial_.Restore({.flags = {.tcp_established = true}});
-  ASSERT_EQ(restore.exit_code, 0) << restore.telling << restore.drained;
-  ExpectConnected(client_);
-  ExpectConnected(server_);
-}
-
-TEST_F(CriuStreamTcp, CloseInTheMiddleLeavesTheConnection) {
-  const auto dump = trial_.Dump(
-      Stuck([](ImageCapture& capture, pid_t) { capture.Close(absl::CancelledError("stop")); }));
-  EXPECT_EQ(dump.exit_code, 1);
-  ExpectConnected(client_);
-  ExpectConnected(server_);
-}
-
-TEST_F(CriuStreamTcp, TheCureBringsAConnectionBackAfterCriuWasKilled) {
-  const auto before = ListCriuTables();
-  ASSERT_TRUE(before.ok()) << before.status();
-  const auto dump = trial_.Dump(Stuck([](ImageCapture&, pid_t criu) { ::kill(criu, SIGKILL); }));
-  EXPECT_EQ(dump.exit_code, 128 + SIGKILL);
-  ASSERT_TRUE(CriuTrial::Alive(client_.pid));
-  const auto after = ListCriuTables();
-  ASSERT_TRUE(after.ok()) << after.status();
-  std::vector<std::string> left;
-  std::set_difference(after->begin(), after->end(), before->begin(), before->end(),
-                      std::back_inserter(left));
-  EXPECT_EQ(left.size(), 1u);
-  const absl::Status cured = CureTcp({client_.pid, 999999999}, left);
-  EXPECT_TRUE(cured.ok()) << cured;
-  ExpectConnected(client_);
-  ExpectConnected(server_);
-  EXPECT_TRUE(CureTcp({client_.pid}, left).ok());  // can be repeated
-  EXPECT_EQ(ListCriuTables().value_or(left), *before);
 }
 
 }  // namespace

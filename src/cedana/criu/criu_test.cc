@@ -20,6 +20,7 @@
 #include "cedana/criu/image_request.h"
 #include "cedana/criu/program_internal.h"
 #include "cedana/criu/run_program_internal.h"
+#include "cedana/criu/tcp_sockets_internal.h"
 #include "core/base/fd.h"
 #include "core/base/status.h"
 #include "core/base/thread.h"
@@ -101,7 +102,7 @@ TEST(Command, DumpHasWhatIsAlwaysNeeded) {
                                           .extra = {"--ext-unix-sk"}});
   EXPECT_THAT(dump, IsSupersetOf({"/opt/criu", "dump", "-t", "12", "--stream", "-D", "/run/c/1",
                                   "--action-script", "/bin/hook", "--manage-cgroups=ignore",
-                                  "--network-lock", "nftables", "--file-locks", "--link-remap",
+                                  "--network-lock", "skip", "--file-locks", "--link-remap",
                                   "--ghost-limit", "1G", "--external", "tty[8800:1a]"}));
   EXPECT_EQ(dump.back(), "--ext-unix-sk");
   for (const char* choice :
@@ -110,7 +111,7 @@ TEST(Command, DumpHasWhatIsAlwaysNeeded) {
   }
   EXPECT_THAT(
       DumpCommand(program, {.leave_running = true, .tcp_established = true, .shell_job = true}),
-      IsSupersetOf({"--leave-running", "--tcp-established", "--shell-job"}));
+      IsSupersetOf({"--leave-running", "--tcp-established", "--shell-job", "nftables"}));
 }
 
 TEST(Command, RestoreRepeatsTheFlagsOfTheDump) {
@@ -205,6 +206,19 @@ TEST(DumpStats, ReadsFreezeTimes) {
 TEST(Tables, OnlyCrius) {
   EXPECT_THAT(ParseCriuTables("table inet filter\ntable inet CRIU-0e1b2a3c-1f\ntable ip CRIU-x\n"),
               ElementsAre("CRIU-0e1b2a3c-1f"));
+}
+
+TEST(Tables, LockOnlyTheConnectionThatTheyName) {
+  const std::string table =
+      "table inet CRIU-1 {\n\tset conns4 {\n\t\telements = { 127.0.0.1 . 4000 . 127.0.0.1 . 80,\n"
+      "\t\t\t     10.0.0.1 . 5 . 10.0.0.2 . 6 }\n\t}\n\tset conns6 {\n"
+      "\t\telements = { ::1 . 7 . ::1 . 8 }\n";
+  EXPECT_TRUE(LocksConnection(table, "127.0.0.1 . 4000 . 127.0.0.1 . 80"));
+  EXPECT_TRUE(LocksConnection(table, "10.0.0.1 . 5 . 10.0.0.2 . 6"));
+  EXPECT_TRUE(LocksConnection(table, "::1 . 7 . ::1 . 8"));
+  EXPECT_FALSE(LocksConnection(table, "127.0.0.1 . 4000 . 127.0.0.1 . 8"));
+  EXPECT_FALSE(LocksConnection(table, "27.0.0.1 . 4000 . 127.0.0.1 . 80"));
+  EXPECT_FALSE(LocksConnection(table, ""));
 }
 
 // Runs the hook as CRIU does; its exit code.

@@ -141,9 +141,9 @@ TEST_F(Capture, CloseGivesEpipeAndWakesEverybody) {
   const std::string block = Pattern(1 << 20);
   while (WriteAllTo(busy.get(), block)) {
   }
-  EXPECT_FALSE(WriteAllTo(idle.get(), "x"));
-  EXPECT_TRUE(criu.HungUp());
   EXPECT_EQ(Drained(), absl::UnavailableError("storage is gone"));
+  EXPECT_TRUE(criu.HungUp());
+  EXPECT_FALSE(WriteAllTo(idle.get(), "x"));
   capture_->Close(absl::InternalError("later"));
   EXPECT_EQ(Drained(), absl::UnavailableError("storage is gone"));
 }

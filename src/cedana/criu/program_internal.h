@@ -1,4 +1,4 @@
-// The parts of program.cc, telling_error.cc and tcp_cure.cc that tests call with text.
+// The parts of program.cc, telling_error.cc and nft_tables.cc that tests call with text.
 #pragma once
 
 #include <string>
@@ -16,5 +16,7 @@ absl::StatusOr<int> ParseVersion(absl::string_view text);
 std::string FirstTellingLine(absl::string_view log);
 // The tables of `nft list tables` that are CRIU's.
 std::vector<std::string> ParseCriuTables(absl::string_view text);
+// Those that are not there are no error.
+absl::Status DeleteCriuTables(const std::vector<std::string>& tables);
 
 }  // namespace cedana::criu

@@ -168,7 +168,7 @@ CriuTrial::Outcome CriuTrial::Dump(DumpRun run) {
       return images_.Store(name, source);
     };
   }
-  auto capture = ImageCapture::Listen(outcome.folder, run.store).value();
+  auto capture = ImageCapture::Listen(outcome.folder, run.store, run.on_open).value();
   const HookServer::Decide decide = [&](const std::string& action, int pid) {
     if (action != "post-dump") return absl::InternalError(action);
     outcome.hook_pid = pid;

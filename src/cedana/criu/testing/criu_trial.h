@@ -45,7 +45,8 @@ class CriuTrial {
     DumpFlags flags;            // pid and what the test wants; folder and hook are set
     ImageCapture::Store store;  // default: into images()
     HookServer::Decide decide;  // default: OK once drained
-    bool hook_hangs = false;    // the hook's socket is there, but nobody answers
+    ImageCapture::OnOpen on_open;
+    bool hook_hangs = false;  // the hook's socket is there, but nobody answers
     std::function<void(ImageCapture&, pid_t criu)> while_running;  // on the caller's thread
   };
   struct RestoreRun {
