@@ -1,8 +1,7 @@
 #include "cedana/cli/testing/fake_daemon.h"
 
-#include <chrono>
-
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace cedana::cli {
 
@@ -15,7 +14,7 @@ FakeDaemon::FakeDaemon(const std::string& socket) {
 
 FakeDaemon::~FakeDaemon() { Stop(); }
 
-void FakeDaemon::Stop() { server_->Shutdown(std::chrono::system_clock::now()); }
+void FakeDaemon::Stop() { server_->Shutdown(absl::ToChronoTime(absl::Now())); }
 
 void FakeDaemon::Called(const std::string& name) {
   absl::MutexLock lock(&mutex_);
