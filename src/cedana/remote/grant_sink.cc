@@ -74,7 +74,7 @@ absl::StatusOr<std::vector<std::string>> GrantSink::Put(const base::Context& con
     }
     // Grants are create-only and bound to the pack's bytes, so a repeat is safe.
     const absl::Status final = retry.Wait(status, /*repeat_is_safe=*/true);
-    if (!final.ok()) return base::Annotate(final, absl::StrCat("store pack ", pack.ToHex()));
+    if (!final.ok()) return final;
   }
 }
 

@@ -28,7 +28,8 @@ class GrantSink : public transfer::PackSink {
             RetryPolicy policy, Services services);
 
   // kResourceExhausted: a provider is full. kAlreadyExists: other bytes lie there.
-  // kFailedPrecondition: the save's lease has ended. kUnavailable: gave up.
+  // kFailedPrecondition: the save's lease has ended. kUnavailable: gave up. Texts name the
+  // provider; the caller names the pack.
   absl::StatusOr<std::vector<std::string>> Put(const base::Context& context,
                                                const base::PackId& pack,
                                                std::span<const uint8_t> bytes,

@@ -33,7 +33,7 @@ absl::StatusOr<std::string> GrantSource::Read(const base::Context& context,
     absl::StatusOr<std::string> provider = Attempt(retry.AttemptContext(), pack, offset, out);
     if (provider.ok()) return provider;
     const absl::Status final = retry.Wait(provider.status(), /*repeat_is_safe=*/true);
-    if (!final.ok()) return base::Annotate(final, absl::StrCat("read pack ", pack.ToHex()));
+    if (!final.ok()) return final;
   }
 }
 
@@ -113,7 +113,7 @@ absl::Status GrantSource::ReadFrom(const base::Context& context, const Grant& gr
   size_t filled = 0;
   request.on_body = [&](std::span<const uint8_t> bytes) {
     if (bytes.size() > out.size() - filled) {
-      return absl::UnavailableError("more bytes came than were asked for");
+      return absl::FailedPreconditionError("more bytes came than were asked for");
     }
     std::memcpy(out.data() + filled, bytes.data(), bytes.size());
     filled += bytes.size();
@@ -132,7 +132,8 @@ absl::Status GrantSource::ReadFrom(const base::Context& context, const Grant& gr
     return ErrorOf("read", *response);
   }
   if (filled == out.size()) return absl::OkStatus();
-  return absl::UnavailableError(
+  // A whole answer that is too short, not one that was cut: the object itself is shorter.
+  return absl::DataLossError(
       absl::StrCat("only ", filled, " of ", out.size(), " bytes at offset ", offset, " came"));
 }
 

@@ -26,7 +26,7 @@ class GrantSource : public transfer::PackSource {
               RetryPolicy policy, Services services)
       : lease_(lease), api_(api), data_client_(data_client), policy_(policy), services_(services) {}
 
-  // Errors name the pack and the providers that were asked.
+  // Errors name the providers that were asked; the caller names the pack.
   absl::StatusOr<std::string> Read(const base::Context& context, const base::PackId& pack,
                                    uint64_t offset, std::span<uint8_t> out) override;
 

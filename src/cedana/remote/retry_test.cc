@@ -27,7 +27,7 @@ TEST(Retry, GoesOnWhileTimeIsLeftAndSaysHowOftenItTried) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("down (gave up after "));
   EXPECT_GE(retry.attempts(), 4);
   EXPECT_GE(took, absl::Milliseconds(120));
-  EXPECT_LE(took, absl::Milliseconds(400));
+  EXPECT_LE(took, absl::Seconds(2));
 }
 
 TEST(Retry, AsksWhetherTheFailureMayPassAndWhetherARepeatIsSafe) {
@@ -56,7 +56,7 @@ TEST(Retry, HonoursRetryAfterAndGivesUpWhereItIsTooLong) {
   EXPECT_GE(base::SystemClock().Monotonic() - start, absl::Milliseconds(100));
   (void)retry.AttemptContext();
   EXPECT_TRUE(absl::IsUnavailable(retry.Wait(WithRetryAfter(kDown, absl::Seconds(60)), true)));
-  EXPECT_LE(base::SystemClock().Monotonic() - start, absl::Milliseconds(200));
+  EXPECT_LE(base::SystemClock().Monotonic() - start, absl::Seconds(2));
 }
 
 TEST(Retry, EndsWithTheCallersContext) {

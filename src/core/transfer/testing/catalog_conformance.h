@@ -25,6 +25,8 @@ struct CatalogInTest {
   std::function<StoredPack(const base::SaveId&)> store_pack;
   // Ends every lease and hold, where a test can do so; may be empty.
   std::function<void()> expire_leases;
+  // Deviation: takes "/a" for "a", as docs/http.md says.
+  bool drops_leading_slash = false;
 };
 
 class CatalogConformance : public ::testing::TestWithParam<std::function<CatalogInTest()>> {
@@ -166,6 +168,7 @@ TEST_P(CatalogConformance, BadPathsAreRefused) {
        {std::string(""), std::string("/a"), std::string("a/"), std::string("a//b"),
         std::string("../a"), std::string("a/../b"), std::string("a/./b"), std::string("a\0b", 3),
         std::string(2000, 'x'), std::string("a/") + std::string(256, 'y')}) {
+    if (path == "/a" && in_test_.drops_leading_slash) continue;
     EXPECT_EQ(catalog().Begin({}, NewSave(path)).status().code(),
               absl::StatusCode::kInvalidArgument)
         << path;
