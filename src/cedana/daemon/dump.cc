@@ -21,7 +21,6 @@ namespace cedana::daemon {
 namespace {
 
 constexpr absl::Duration kFrozenStall = absl::Seconds(30);
-constexpr absl::Duration kBeginTimeout = absl::Seconds(15);
 // After our ends are closed CRIU undoes everything within two seconds; ten leave room for a busy
 // machine.
 constexpr absl::Duration kUndoTimeout = absl::Seconds(10);
