@@ -182,9 +182,9 @@ absl::Status DumpOperation::BeginSave(const base::Context& context) {
   options.memory_limit_bytes = memory_->bytes();
   journal_.save = options.save.ToHex();
   journal_.checkpoint = options.checkpoint.ToHex();
-  // The save outlives the caller's patience only to be told to stop: Cancel() does that.
+  // The context is that of the whole save; the storage bounds how long a begin is tried.
   auto begun =
-      transfer::Save::Begin(context.WithTimeout(kBeginTimeout), options, &storage_->catalog(),
+      transfer::Save::Begin(context, options, &storage_->catalog(),
                             [this](const base::SaveId& save) { return storage_->OpenSink(save); });
   if (!begun.ok()) return begun.status();
   save_ = *std::move(begun);
