@@ -129,6 +129,9 @@ common_teardown() {
   for pid in "${PIDS[@]}"; do
     wait_for 20 ended "$pid" || kill -KILL "$pid" 2>/dev/null || true
   done
+  for job in /sys/fs/cgroup/unified/cedana/* /sys/fs/cgroup/cedana/*; do
+    [[ -d /run/cedana-e2e/${job##*/} ]] && find "$job" -depth -type d -exec rmdir {} + 2>/dev/null
+  done
   if [[ -z ${BATS_TEST_COMPLETED:-} ]]; then
     for pid in "$T"/*.log "$T"/*/daemon.log; do
       [[ -s $pid ]] && { echo "--- ${pid#"$T"/}"; tail -n 40 "$pid"; } >&2

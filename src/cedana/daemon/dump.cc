@@ -57,7 +57,10 @@ DumpOperation::DumpOperation(const Services& services, DumpRequest request,
 
 DumpOperation::~DumpOperation() {
   progress_->SetMeter(nullptr);
-  if (!own_shim_folder_.empty() && shim_ != nullptr) shim_->Release();
+  if (!cgroup_.empty()) runtime::RemoveCgroup(cgroup_).IgnoreError();
+  if (own_shim_folder_.empty()) return;
+  if (shim_ != nullptr) shim_->Release();
+  RemoveFolder(own_shim_folder_);
 }
 
 std::string DumpOperation::Subject() const {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -76,6 +78,12 @@ runtime::ExitStatus FindExit(const JobRecord& record, runtime::ShimClient* shim)
 }
 
 }  // namespace
+
+void RemoveFolder(const std::string& path) {
+  if (path.empty()) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
 
 JobRecord Job::record() const {
   absl::MutexLock lock(&mutex_);
@@ -200,6 +208,7 @@ absl::Status Jobs::Remove(const std::string& uuid) {
   if (job == nullptr) return absl::OkStatus();
   CEDANA_RETURN_IF_ERROR(table_->Remove(uuid));
   if (auto shim = job->shim(); shim != nullptr) shim->Release();
+  RemoveFolder(job->record().folder);
   if (const std::string cgroup = job->record().cgroup; !cgroup.empty()) {
     runtime::RemoveCgroup(cgroup).IgnoreError();
   }

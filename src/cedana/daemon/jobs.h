@@ -71,6 +71,9 @@ struct StartSpec {
   bool hold_output = false;
 };
 
+// A folder of ours that is needed no more, with all that is in it. Best effort.
+void RemoveFolder(const std::string& path);
+
 // Thread-safe.
 class Jobs {
  public:

@@ -4,8 +4,6 @@
 #include <signal.h>
 #include <sys/file.h>
 
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -25,12 +23,6 @@ constexpr absl::Duration kUndoTimeout = absl::Seconds(15);
 constexpr absl::Duration kKillTimeout = absl::Seconds(20);
 constexpr absl::Duration kSettleInterval = absl::Seconds(3);
 constexpr absl::Duration kAskTimeout = absl::Seconds(15);
-
-void RemoveFolder(const std::string& path) {
-  if (path.empty()) return;
-  std::error_code ignored;
-  std::filesystem::remove_all(path, ignored);
-}
 
 // CRIU undoes a cut dump by itself; its cgroup is empty when it has.
 void WaitForCriu(const std::string& cgroup) {

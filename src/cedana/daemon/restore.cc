@@ -417,13 +417,16 @@ absl::Status RestoreOperation::TakeOver() {
   }
   CEDANA_RETURN_IF_ERROR(shim_->Adopt(record_.process, /*child=*/true));
   CEDANA_RETURN_IF_ERROR(MoveTree(cgroup_, record_.cgroup));
+  std::string old_folder;
   if (job_is_new_) {
     CEDANA_ASSIGN_OR_RETURN(job_, services_.jobs->Add(record_));
   } else {
+    old_folder = job_->record().folder;
     CEDANA_RETURN_IF_ERROR(job_->Change([this](JobRecord* r) { *r = record_; }));
   }
   if (auto old = job_->shim(); old != nullptr) old->Release();
   job_->SetShim(shim_);
+  RemoveFolder(old_folder);
   if (!cgroup_.empty()) runtime::RemoveCgroup(cgroup_).IgnoreError();
   return absl::OkStatus();
 }
@@ -465,6 +468,7 @@ void RestoreOperation::Undo() {
     KillDescendants(*shim_, kKillTimeout);
     shim_->Release();
   }
+  RemoveFolder(record_.folder);
 }
 
 void RestoreOperation::Cancel(const absl::Status& reason) {

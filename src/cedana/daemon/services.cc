@@ -1,7 +1,6 @@
 #include "cedana/daemon/services.h"
 
 #include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -66,10 +65,7 @@ absl::StatusOr<std::unique_ptr<OperationFolder>> OperationFolder::Make(const Set
   return std::unique_ptr<OperationFolder>(new OperationFolder(path));
 }
 
-OperationFolder::~OperationFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
+OperationFolder::~OperationFolder() { RemoveFolder(path_); }
 
 std::string OperationFolder::KeepLogs(const Settings& settings, const std::string& name) const {
   std::string text;
