@@ -169,7 +169,6 @@ void ShimServer::CriuEnded(int status) {
       StartPurge(operation.kill_cgroup, operation.owner < 0);
     }
   }
-  reaped_.clear();
   base::Json event{{"event", "criu_exit"},
                    {"operation", operation.id},
                    {"code", WIFEXITED(status) ? WEXITSTATUS(status) : 0},
@@ -219,12 +218,11 @@ void ShimServer::TakeRestored(Operation& operation) {
   if (exit) JobEnded(*exit);
 }
 
-// --- what a failed restore leaves
-// -----------------------------------------------------------------
+// --- what a failed restore leaves ---------------------------------------------------------------
 
 void ShimServer::StartPurge(const std::string& cgroup, bool lost) {
   if (!purge_) {
-    purge_.emplace();
+    purge_.emplace(Purge{});
     purge_->cgroup = cgroup;
     purge_->begun = loop_.Now();
     purge_->timer = loop_.After(absl::ZeroDuration(), [this] { ContinuePurge(); });

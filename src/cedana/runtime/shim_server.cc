@@ -220,7 +220,7 @@ absl::StatusOr<base::Json> ShimServer::Start(const base::Json& message) {
 }
 
 void ShimServer::SetJob(const ProcessIdentity& process, bool child) {
-  job_.emplace();
+  job_.emplace(Job{});
   job_->process = process;
   job_->child = child;
   stdio_.reset();
