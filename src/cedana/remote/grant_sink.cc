@@ -90,7 +90,7 @@ absl::Status GrantSink::Attempt(const base::Context& context, Upload& upload) {
       upload.acknowledged.push_back(grant.provider);
       continue;
     }
-    const absl::Status told = base::Annotate(status, absl::StrCat("provider ", grant.provider));
+    absl::Status told = base::Annotate(status, absl::StrCat("provider ", grant.provider));
     // The next attempt asks anew: the service may name another place, and grants expire.
     upload.grants.clear();
     if (!absl::IsPermissionDenied(status) || ++upload.refusals > 1) return told;

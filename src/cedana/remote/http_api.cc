@@ -70,9 +70,9 @@ absl::Status ErrorOf(absl::string_view what, const http::ClientResponse& respons
   StatusCode meaning = Meaning(response.status, code);
   // "Not there" is believed only from who speaks our interface.
   if (meaning == StatusCode::kNotFound && code.empty()) meaning = StatusCode::kFailedPrecondition;
-  const absl::Status status(meaning, message.empty()
-                                         ? absl::StrCat(what, " answers HTTP ", response.status)
-                                         : absl::StrCat(what, ": ", message));
+  absl::Status status(meaning, message.empty()
+                                   ? absl::StrCat(what, " answers HTTP ", response.status)
+                                   : absl::StrCat(what, ": ", message));
   int64_t seconds = 0;
   const std::string* after = response.Header("retry-after");
   if (after == nullptr || !absl::SimpleAtoi(*after, &seconds) || seconds < 0) return status;
