@@ -54,7 +54,7 @@ try_kill() {
 
 wait_for_criu() { wait_for 5 criu_of "$1" | head -n 1; }
 wait_for_hook() { wait_for 2 pgrep -P "$1" -x cedana-criu-ho | head -n 1; }
-not_traced() { grep -q '^TracerPid:[[:space:]]*0$' "/proc/$1/status"; }
+not_traced() { [[ ! -e /proc/$1 ]] || grep -q '^TracerPid:[[:space:]]*0$' "/proc/$1/status"; }
 
 # After the daemon's death between commit and end the job may have ended well: bring it back.
 revive() {

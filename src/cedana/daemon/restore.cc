@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,6 +29,7 @@ constexpr absl::Duration kRestoreStall = absl::Seconds(60);
 constexpr absl::Duration kServedTimeout = absl::Seconds(30);
 constexpr absl::Duration kFindTimeout = absl::Seconds(20);
 constexpr absl::Duration kKillTimeout = absl::Seconds(20);
+constexpr absl::Duration kReapTimeout = absl::Seconds(5);
 
 std::string When(absl::Time time) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone());
@@ -61,6 +63,19 @@ void KillDescendants(runtime::ShimClient& shim, absl::Duration timeout) {
       if (pid != state->shim_pid) ::kill(pid, SIGKILL);
     }
     absl::SleepFor(absl::Milliseconds(20));
+  }
+}
+
+// What a lost shim was the parent of is ours now: a zombie would keep its pid from the next try.
+void ReapLost(const std::vector<int>& pids) {
+  const absl::Time limit = absl::Now() + kReapTimeout;
+  for (const int pid : pids) {
+    while (absl::Now() < limit) {
+      const auto stat = runtime::ReadStat(pid);
+      if (!stat.ok() || stat->ppid != ::getpid()) break;
+      if (::waitpid(pid, nullptr, WNOHANG) != 0) break;
+      absl::SleepFor(absl::Milliseconds(5));
+    }
   }
 }
 
@@ -466,8 +481,10 @@ void RestoreOperation::Undo() {
   // Without cgroup v2 (and for tasks that were moved already): the shim's descendants.
   if (shim_ != nullptr) {
     KillDescendants(*shim_, kKillTimeout);
+    shim_->ReapAll(facts_.pids, kReapTimeout).IgnoreError();
     shim_->Release();
   }
+  ReapLost(facts_.pids);
   RemoveFolder(record_.folder);
 }
 
