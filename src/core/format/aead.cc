@@ -4,13 +4,21 @@
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
 
+#include <utility>
+
 #include "core/format/aead_internal.h"
 
 namespace cedana::format {
 
-std::unique_ptr<Aead> MakeAead(const Key256& key) { return MakeOpenSslAead(key); }
+std::unique_ptr<Aead> MakeAead(const Key256& key) {
+  std::unique_ptr<Aead> fast = MakeIpsecAead(key);
+  return fast != nullptr ? std::move(fast) : MakeOpenSslAead(key);
+}
 
-std::unique_ptr<ZeroNonceGmac> MakeZeroNonceGmac(const Key256& key) { return MakeOpenSslGmac(key); }
+std::unique_ptr<ZeroNonceGmac> MakeZeroNonceGmac(const Key256& key) {
+  std::unique_ptr<ZeroNonceGmac> fast = MakeIpsecGmac(key);
+  return fast != nullptr ? std::move(fast) : MakeOpenSslGmac(key);
+}
 
 void Hkdf(const Key256& key, std::span<const uint8_t> salt, absl::string_view info,
           std::span<uint8_t> out) {

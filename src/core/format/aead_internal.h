@@ -10,6 +10,10 @@ namespace cedana::format {
 std::unique_ptr<Aead> MakeOpenSslAead(const Key256& key);
 std::unique_ptr<ZeroNonceGmac> MakeOpenSslGmac(const Key256& key);
 
+// Null where the CPU has no fast code for it.
+std::unique_ptr<Aead> MakeIpsecAead(const Key256& key);
+std::unique_ptr<ZeroNonceGmac> MakeIpsecGmac(const Key256& key);
+
 // A library that fails where only a bug or lack of memory can make it fail: the program ends, for
 // nothing may be written unsealed.
 void MustSucceed(bool ok, const char* what);

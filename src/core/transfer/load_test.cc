@@ -92,7 +92,7 @@ class GatedSink : public ByteSink {
 TEST_F(LoadTest, AStreamGoesOnWhileHundredsWaitForTheirReaders) {
   Images images;
   for (int i = 0; i < 64; ++i) {
-    images[absl::StrCat("pages-", 100 + i, ".img")] = SomeMemory((5 << 20) / 2, i, 5);
+    images[absl::StrCat("pages-", 100 + i, ".img")] = SomeMemory(1300 << 10, i, 5);
   }
   images["pages-999.img"] = SomeMemory(20 << 20, 99, 5);
   ASSERT_TRUE(SaveImages(OptionsFor("streams"), images).ok());

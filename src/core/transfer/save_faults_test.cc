@@ -20,8 +20,8 @@ class SaveFaults : public CheckpointTest {
   // Three packs and more, so that faults hit every stage.
   SaveFaults() {
     images_["core-1.img"] = SomeMemory(5000, 1);
-    images_["pages-1.img"] = SomeMemory(30 << 20, 2);
-    images_["pages-2.img"] = SomeMemory(20 << 20, 3);
+    images_["pages-1.img"] = SomeMemory(6 << 20, 2);
+    images_["pages-2.img"] = SomeMemory(3 << 20, 3);
   }
   bool Visible(const std::string& path) {
     return memory_catalog_.Open({}, path, base::DrawId<base::LeaseId>(random_)).ok();
@@ -161,9 +161,7 @@ TEST_F(SaveFaults, TheCallersDeadlineEndsTheSave) {
   faults_.Block("Put");
   auto save = BeginSave(OptionsFor("late"), base::Context{}.WithTimeout(absl::Milliseconds(300)));
   ASSERT_TRUE(save.ok());
-  ASSERT_TRUE(StoreAll(**save, images_).ok());
-  EXPECT_EQ((*save)->Finish({}, absl::Seconds(10)).status().code(),
-            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(StoreAndFinish(**save, images_).code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(SaveFaults, ALostLeaseEndsTheSave) {
@@ -196,8 +194,7 @@ TEST_F(SaveFaults, ALeaseThatCannotBeRenewedEndsTheSave) {
     return std::make_unique<FaultySink>(store_.OpenSink(), &faults_);
   });
   ASSERT_TRUE(save.ok());
-  ASSERT_TRUE(StoreAll(**save, images_).ok());
-  const absl::Status status = (*save)->Finish({}, absl::Seconds(10)).status();
+  const absl::Status status = StoreAndFinish(**save, images_);
   EXPECT_NE(status.message().find("lease lost"), absl::string_view::npos) << status;
   EXPECT_GE(faults_.calls("Heartbeat"), 3);
 }

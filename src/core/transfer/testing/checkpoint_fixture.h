@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <random>
@@ -22,17 +24,17 @@ using Images = std::map<std::string, std::string>;
 
 // Pages of five kinds: zero, noise, text, half and half, equal to the one before.
 inline std::string SomeMemory(size_t bytes, uint32_t seed, uint32_t zero_percent = 20) {
-  std::mt19937 random(seed);
+  std::mt19937_64 random(seed);
   std::string memory(bytes, '\0');
   for (size_t page = 0; page < bytes; page += 4096) {
-    const size_t size = std::min<size_t>(4096, bytes - page);
     if (random() % 100 < zero_percent) continue;
-    const uint32_t kind = random() % 4;
-    for (size_t i = 0; i < size; ++i) {
-      char& byte = memory[page + i];
-      if (kind == 0 || (kind == 1 && i % 2 == 0)) byte = static_cast<char>(random());
-      if (kind == 2) byte = static_cast<char>('a' + i % 7);
-      if (kind == 3 && page > 0) byte = memory[page + i - 4096];
+    const uint64_t kind = random() % 4;
+    const uint64_t word = random();
+    for (size_t i = page; i < std::min(page + 4096, bytes); i += 8) {
+      uint64_t value = word;
+      if (kind == 0 || (kind == 1 && i % 64 < 32)) value = random();
+      if (kind == 2 && page > 0) std::memcpy(&value, &memory[i - 4096], 8);
+      std::memcpy(&memory[i], &value, std::min<size_t>(8, bytes - i));
     }
   }
   return memory;
@@ -62,6 +64,10 @@ class CheckpointTest : public ::testing::Test {
       if (absl::Status status = save.Store(name, source); !status.ok()) return status;
     }
     return absl::OkStatus();
+  }
+  static absl::Status StoreAndFinish(Save& save, const Images& images) {
+    if (absl::Status status = StoreAll(save, images); !status.ok()) return status;
+    return save.Finish({}, absl::Seconds(10)).status();
   }
   absl::StatusOr<CheckpointInfo> SaveImages(const SaveOptions& options, const Images& images,
                                             absl::Duration commit_timeout = absl::Seconds(10)) {
