@@ -71,9 +71,9 @@ class RunningNode : public Node {
     collector_ = std::make_unique<replica::Collector>(&vault_);
     service_ = std::make_unique<Service>(&vault_, collector_.get());
     CEDANA_ASSIGN_OR_RETURN(
-        server_,
-        http::Server::Start({.address = options_.address, .port = options_.port},
-                            [this](http::Exchange& exchange) { service_->Handle(exchange); }));
+        server_, http::Server::Start(
+                     {.address = options_.address, .port = options_.port, .workers = kWorkers},
+                     [this](http::Exchange& exchange) { service_->Handle(exchange); }));
     worker_ = std::make_unique<replica::Worker>(&vault_, collector_.get());
     return absl::OkStatus();
   }
