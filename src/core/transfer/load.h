@@ -47,6 +47,7 @@ struct ImageFile {
 // Lifecycle: Open, Serve for each image file (in parallel), destroy (closes the hold). Thread-safe.
 class Load {
  public:
+  // `context` is that of the whole restore: its end cancels it. Borrowed pointers outlive the Load.
   using OpenSource = std::function<std::unique_ptr<PackSource>(const base::LeaseId&)>;
   static absl::StatusOr<std::unique_ptr<Load>> Open(const base::Context& context,
                                                     LoadOptions options, Catalog* catalog,

@@ -202,8 +202,9 @@ absl::Status SaveFlow::Store(const std::string& name, ByteSource& source) {
   }
   absl::Status status = ReadImage(name, source, files_, *chunk_pool_, progress_,
                                   [this](Chunk chunk) { return chunks_.Push(std::move(chunk)); });
-  if (status.ok()) status = failure();
-  if (!status.ok()) {
+  if (absl::Status ended = failure(); !ended.ok()) {
+    status = ended;  // the first failure anywhere is the reason, not what it cut off here
+  } else if (!status.ok()) {
     status = NothingCommitted(base::Annotate(status, absl::StrCat("image file ", name)));
     Fail(status);
   }

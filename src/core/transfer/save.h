@@ -53,7 +53,7 @@ class Save {
  public:
   // Makes the save known to the catalog (lease, keys) and starts the pipeline. The sink is made
   // after Begin, by `open_sink`, because it belongs to the save. Borrowed pointers outlive the
-  // Save.
+  // Save. `context` is that of the whole save: its end aborts it.
   using OpenSink = std::function<std::unique_ptr<PackSink>(const base::SaveId&)>;
   static absl::StatusOr<std::unique_ptr<Save>> Begin(const base::Context& context,
                                                      SaveOptions options, Catalog* catalog,
