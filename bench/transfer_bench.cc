@@ -183,6 +183,42 @@ void RunCodec(const std::vector<uint8_t>& memory, const std::string& codec, Aren
   std::printf("   load %6.3f s  cpu/GiB %.3f\n", loading.Wall(), loading.Cpu() / gib);
 }
 
+// 4 GiB in the default memory limit into a store that keeps nothing: the peak of resident memory,
+// in MiB.
+void RunLargeProcess() {
+  struct Endless : ByteSource {
+    absl::StatusOr<size_t> Read(std::span<uint8_t> out) override {
+      const size_t size = std::min<uint64_t>(out.size(), left);
+      for (size_t i = 0; i + 8 <= size; i += 512) std::memcpy(&out[i], &left, 8);
+      left -= size;
+      return size;
+    }
+    uint64_t left = uint64_t{4} << 30;
+  };
+  struct Nowhere : PackSink {
+    absl::StatusOr<std::vector<std::string>> Put(const base::Context&, const base::PackId&,
+                                                 std::span<const uint8_t>, uint32_t) override {
+      return std::vector<std::string>{"nowhere"};
+    }
+  };
+  MemoryCatalog catalog;
+  SaveOptions options;
+  options.save = base::DrawId<base::SaveId>(base::SystemRandom());
+  options.checkpoint = base::DrawId<base::CheckpointId>(base::SystemRandom());
+  options.path = "large";
+  auto save = Save::Begin({}, options, &catalog,
+                          [](const base::SaveId&) { return std::make_unique<Nowhere>(); });
+  Check(save.status());
+  Endless source;
+  const Timer timer;
+  Check((*save)->Store("pages-1.img", source));
+  Check((*save)->Finish({}, absl::Seconds(10)).status());
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::printf("4 GiB into nowhere: %.3f s, peak resident %ld MiB\n", timer.Wall(),
+              usage.ru_maxrss / 1024);
+}
+
 // One stage alone, over blocks that stay in the cache: GB/s of plain bytes.
 template <typename Stage>
 void RunStage(const char* name, const std::vector<uint8_t>& memory, Stage stage) {
@@ -216,6 +252,7 @@ void RunStages(const std::vector<uint8_t>& memory) {
 
 int main(int argc, char** argv) {
   const size_t mib = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1024;
+  cedana::transfer::RunLargeProcess();
   const std::vector<uint8_t> memory = cedana::transfer::HalfCompressible(mib << 20);
   cedana::transfer::RunStages(memory);
   cedana::transfer::ArenaStore store((mib << 20) / 16 * 17);

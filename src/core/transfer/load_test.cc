@@ -259,11 +259,11 @@ TEST_F(LoadTest, AFailingSinkEndsItsStreamOnly) {
       return absl::ResourceExhaustedError("full");
     }
   };
-  const Images images = {{"pages-1.img", SomeMemory(40 << 20, 1, 0)}};
+  const Images images = {{"pages-1.img", SomeMemory(20 << 20, 1, 0)}};
   ASSERT_TRUE(SaveImages(OptionsFor("sink"), images).ok());
   auto load = OpenLoad("sink", kMinLimit);
   ASSERT_TRUE(load.ok());
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < 5; ++round) {
     FullSink full;
     EXPECT_EQ((*load)->Serve("pages-1.img", full).code(), absl::StatusCode::kResourceExhausted);
   }
