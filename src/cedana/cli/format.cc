@@ -35,6 +35,10 @@ std::string RateText(uint64_t bytes, absl::Duration duration) {
   return absl::StrCat(SizeText(static_cast<uint64_t>(rate)), "/s");
 }
 
+bool IsDurable(absl::string_view durability) {
+  return durability == "durable" || durability == "fully replicated";
+}
+
 std::string TimeText(int64_t unix_ms, absl::TimeZone zone) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S", absl::FromUnixMillis(unix_ms), zone);
 }

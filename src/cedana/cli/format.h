@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace cedana::cli {
@@ -14,6 +15,8 @@ std::string SizeText(uint64_t bytes);
 std::string DurationText(absl::Duration duration);
 // "820 MiB/s"; empty when the time is too short to divide by.
 std::string RateText(uint64_t bytes, absl::Duration duration);
+// Does a checkpoint in this state survive this machine? ("captured" does not.)
+bool IsDurable(absl::string_view durability);
 // "2025-02-19 12:30:36" in `zone`.
 std::string TimeText(int64_t unix_ms, absl::TimeZone zone = absl::LocalTimeZone());
 

@@ -51,7 +51,7 @@ absl::StatusOr<int> List(Session& session, const std::string& output, const std:
     table.Add({checkpoint.id(), TimeText(checkpoint.time()), SizeOrNone(checkpoint.size()),
                checkpoint.path(), SizeOrNone(checkpoint.newbytes()),
                Cell(durability.empty() ? kNone : durability,
-                    durability == "durable" ? Color::kGreen : Color::kYellow)});
+                    IsDurable(durability) ? Color::kGreen : Color::kYellow)});
   }
   session.terminal.Out(table.Render(session.terminal.color_out()));
   session.terminal.OutLine("");

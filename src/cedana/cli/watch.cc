@@ -81,7 +81,7 @@ std::string DumpSummary(const std::string& label, const daemon_api::OperationSum
     parts.push_back(
         absl::StrCat("frozen ", DurationText(absl::Microseconds(summary.frozenmicros()))));
   }
-  if (summary.durability() != "durable") parts.push_back(summary.durability());
+  if (!IsDurable(summary.durability())) parts.push_back(summary.durability());
   return Join(label, std::move(parts));
 }
 
