@@ -1,10 +1,12 @@
 // The only way from one stage to the next: a queue that makes the faster side wait.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -40,6 +42,22 @@ class BoundedQueue {
     items_.pop_front();
     space_.Signal();
     return item;
+  }
+
+  // As Pop, but several that follow each other: at most `run_max`, and no more than one of `takers`
+  // equal shares of what is there. None once it is closed and empty.
+  absl::StatusOr<std::vector<T>> PopRun(size_t run_max, size_t takers) {
+    absl::MutexLock lock(&mutex_);
+    while (interrupted_.ok() && items_.empty() && !closed_) arrival_.Wait(&mutex_);
+    if (!interrupted_.ok()) return interrupted_;
+    std::vector<T> run;
+    const size_t share = (items_.size() + takers - 1) / takers;
+    for (size_t left = std::min(run_max, share); left > 0; --left) {
+      run.push_back(std::move(items_.front()));
+      items_.pop_front();
+    }
+    space_.SignalAll();
+    return run;
   }
 
   // Nothing is pushed any more; what is inside can still be popped.

@@ -19,8 +19,9 @@ constexpr int kUploads = 2;  // 1 and 4 measured slower
 constexpr size_t kPipelineTableBytes = 2 * format::kTrailerPlainBytesMax + 2 * kMiB;
 constexpr size_t kMarginBytes = 8 * kMiB;  // page tables of the map being made, stacks, queues
 
-constexpr size_t kRangeBytes = 4 * kMiB;
-constexpr size_t kStretchBytes = 4 * kMiB;
+// Longer reads serve distant stores better; with little memory, more streams go on at once.
+constexpr size_t kStretchBytes = 8 * kMiB;
+constexpr size_t kStretchBytesSmall = 4 * kMiB;
 
 absl::StatusOr<size_t> CheckedLimit(size_t limit_bytes) {
   if (limit_bytes == 0) return base::kMemoryLimitDefaultMiB * kMiB;
@@ -59,21 +60,22 @@ absl::StatusOr<SaveBudget> PlanSave(size_t limit_bytes, int pipelines) {
 absl::StatusOr<LoadBudget> PlanLoad(size_t limit_bytes, int connections, size_t resident_bytes) {
   CEDANA_ASSIGN_OR_RETURN(const size_t limit, CheckedLimit(limit_bytes));
   LoadBudget budget;
-  budget.range_bytes = kRangeBytes;
-  budget.stretch_bytes = kStretchBytes;
+  const bool small = limit < base::kMemoryLimitDefaultMiB * kMiB;
+  budget.stretch_bytes = small ? kStretchBytesSmall : kStretchBytes;
+  budget.range_bytes = budget.stretch_bytes;
   // A tree of hundreds of tasks opens as many streams at once; a quarter keeps each of 256 going
   // at the default limit.
   const size_t for_blocks = limit / 4;
   budget.block_buffers = for_blocks / base::kBlockBytesMax;
-  const size_t used =
-      resident_bytes + kMarginBytes + for_blocks +
-      static_cast<size_t>(std::max(connections, 1)) * (kRangeBytes + 2 * base::kBlockBytesMax);
-  if (used + kStretchBytes > limit) {
+  const size_t used = resident_bytes + kMarginBytes + for_blocks +
+                      static_cast<size_t>(std::max(connections, 1)) *
+                          (budget.range_bytes + 2 * base::kBlockBytesMax);
+  if (used + budget.stretch_bytes > limit) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "checkpoint.memory_limit of ", limit / kMiB,
         " MiB is too small: the page map and small files take ", resident_bytes / kMiB, " MiB"));
   }
-  budget.stretch_buffers = (limit - used) / kStretchBytes;
+  budget.stretch_buffers = (limit - used) / budget.stretch_bytes;
   return budget;
 }
 

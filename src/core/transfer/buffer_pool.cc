@@ -54,9 +54,9 @@ absl::StatusOr<Buffer> BufferPool::Acquire() {
   return TakeLocked();
 }
 
-std::optional<Buffer> BufferPool::TryAcquire() {
+std::optional<Buffer> BufferPool::TryAcquire(size_t left_over) {
   absl::MutexLock lock(&mutex_);
-  if (free_.empty() || !interrupted_.ok()) return std::nullopt;
+  if (free_.size() <= left_over || !interrupted_.ok()) return std::nullopt;
   return TakeLocked();
 }
 

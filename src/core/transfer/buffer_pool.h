@@ -49,7 +49,8 @@ class BufferPool {
 
   // Blocks until a buffer is free; the reason of the interruption after Interrupt.
   absl::StatusOr<Buffer> Acquire();
-  std::optional<Buffer> TryAcquire();
+  // Nothing when fewer than `left_over` buffers would remain.
+  std::optional<Buffer> TryAcquire(size_t left_over = 0);
   // Every Acquire, also those that wait now, returns `reason`. Buffers can still be given back.
   void Interrupt(const absl::Status& reason);
 

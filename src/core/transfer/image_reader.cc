@@ -109,7 +109,8 @@ absl::Status ReadImage(const std::string& name, ByteSource& source, ImageFiles& 
   bool small = true;
   for (bool more = true; more;) {
     std::optional<Buffer> buffer;
-    if (small) buffer = chunks.TryAcquire();
+    // Streams that are held back and idle may take half of the buffers, and no more.
+    if (small) buffer = chunks.TryAcquire(chunks.buffers() / 2);
     if (!buffer.has_value()) {
       // Waiting for a buffer while holding others could leave every reader waiting for the next.
       small = false;

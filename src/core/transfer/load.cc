@@ -34,7 +34,7 @@ namespace {
 
 constexpr absl::Duration kCloseTimeout = absl::Seconds(5);
 constexpr size_t kJobsMax = 1024;
-constexpr size_t kStretchesAheadMin = 8;  // 32 MiB: a window of 8 MiB measured 20 % slower
+constexpr size_t kAheadBytes = 32 << 20;  // a window of 8 MiB measured 20 % slower
 
 uint8_t zeroes[base::kBlockBytesMax];  // never written
 
@@ -277,8 +277,8 @@ absl::Status LoadFlow::Launch(ReadPlan& plan, Buffer buffer, Stream& stream) {
 }
 
 size_t LoadFlow::FairShare() const {
-  const size_t ahead_max =
-      std::max(kStretchesAheadMin, 2 * static_cast<size_t>(std::max(options_.connections, 1)));
+  const size_t ahead_max = std::max(kAheadBytes / budget_.stretch_bytes,
+                                    2 * static_cast<size_t>(std::max(options_.connections, 1)));
   const size_t share = budget_.stretch_buffers / std::max<size_t>(streams_, 1);
   return std::clamp<size_t>(share, 1, ahead_max);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "core/base/thread.h"
 #include "core/format/pack_reader.h"
 #include "core/format/page_id.h"
@@ -107,6 +108,50 @@ TEST_F(RoundTrip, FilesAreStoredInParallel) {
   }
   ASSERT_TRUE((*save)->Finish({}, absl::Seconds(10)).ok());
   ExpectImages("parallel", images);
+}
+
+// Gives its first bytes, and the rest once the gate opens: a stream that CRIU keeps open.
+class IdleSource : public ByteSource {
+ public:
+  IdleSource(const std::string& bytes, size_t first, absl::Notification* gate)
+      : source_(bytes, 4096), first_(first), gate_(gate) {}
+  absl::StatusOr<size_t> Read(std::span<uint8_t> out) override {
+    if (given_ >= first_) gate_->WaitForNotification();
+    absl::StatusOr<size_t> got = source_.Read(out);
+    given_ += got.value_or(0);
+    return got;
+  }
+
+ private:
+  StringSource source_;
+  const size_t first_;
+  absl::Notification* const gate_;
+  size_t given_ = 0;
+};
+
+TEST_F(RoundTrip, IdleStreamsDoNotKeepOthersWaiting) {
+  Images images;
+  SaveOptions options = OptionsFor("idle");
+  options.memory_limit_bytes = 128 << 20;
+  auto save = BeginSave(options);
+  ASSERT_TRUE(save.ok());
+  absl::Notification gate;
+  std::vector<base::Thread> threads;
+  for (int i = 0; i < 60; ++i) {
+    const std::string name = absl::StrCat("idle-", i, ".img");
+    images[name] = SomeMemory(900 << 10, i, 0);
+    threads.emplace_back("idle", [&save, &gate, name, &bytes = images[name]] {
+      IdleSource source(bytes, 800 << 10, &gate);
+      EXPECT_TRUE((*save)->Store(name, source).ok());
+    });
+  }
+  images["pages-1.img"] = SomeMemory(60 << 20, 1, 0);
+  StringSource source(images["pages-1.img"]);
+  EXPECT_TRUE((*save)->Store("pages-1.img", source).ok());
+  gate.Notify();
+  threads.clear();
+  ASSERT_TRUE((*save)->Finish({}, absl::Seconds(10)).ok());
+  ExpectImages("idle", images);
 }
 
 TEST_F(RoundTrip, PageMapStaysSmall) {

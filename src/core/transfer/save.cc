@@ -38,6 +38,7 @@ namespace cedana::transfer {
 namespace {
 
 constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
+constexpr size_t kChunkRunMax = 8;  // 2 MiB of plain bytes
 
 // If this does not get through, the lease ends by itself.
 void TellAbort(Catalog& catalog, const base::SaveId& save) {
@@ -215,9 +216,15 @@ absl::Status SaveFlow::Store(const std::string& name, ByteSource& source) {
 
 absl::Status SaveFlow::RunPipeline(Pipeline& pipeline) {
   while (true) {
-    CEDANA_ASSIGN_OR_RETURN(const std::optional<Chunk> chunk, chunks_.Pop());
-    if (!chunk.has_value()) break;
-    CEDANA_RETURN_IF_ERROR(pipeline.pages.Take(*chunk));
+    // Chunks that follow each other in a file end beside each other in a pack, however many
+    // pipelines there are: a restore then reads them at once.
+    CEDANA_ASSIGN_OR_RETURN(std::vector<Chunk> run,
+                            chunks_.PopRun(kChunkRunMax, pipelines_.size()));
+    if (run.empty()) break;
+    for (Chunk& chunk : run) {
+      CEDANA_RETURN_IF_ERROR(pipeline.pages.Take(chunk));
+      chunk.buffer.Reset();
+    }
   }
   CEDANA_RETURN_IF_ERROR(pipeline.pages.Flush());
   return pipeline.filler.Flush();

@@ -26,6 +26,17 @@ TEST(BoundedQueue, KeepsOrderAndEndsWhenClosed) {
   EXPECT_EQ(queue.Pop().value(), std::nullopt);
 }
 
+TEST(BoundedQueue, ARunIsAFairShareInOrder) {
+  BoundedQueue<int> queue(20);
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(queue.Push(i).ok());
+  queue.Close();
+  EXPECT_EQ(queue.PopRun(8, 2).value(), (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(queue.PopRun(8, 2).value(), (std::vector<int>{8, 9, 10, 11, 12, 13}));
+  EXPECT_EQ(queue.PopRun(8, 6).value(), (std::vector<int>{14}));
+  EXPECT_EQ(queue.PopRun(8, 1).value(), (std::vector<int>{15, 16, 17, 18, 19}));
+  EXPECT_TRUE(queue.PopRun(8, 1).value().empty());
+}
+
 TEST(BoundedQueue, InterruptWakesBothSides) {
   BoundedQueue<int> full(1);
   ASSERT_TRUE(full.Push(1).ok());
@@ -49,6 +60,7 @@ TEST(BufferPool, GivesEachBufferToOne) {
     for (uint8_t byte : buffers[i].bytes()) ASSERT_EQ(byte, i + 1);
   }
   buffers.pop_back();
+  EXPECT_FALSE(pool->TryAcquire(1).has_value());
   EXPECT_TRUE(pool->TryAcquire().has_value());
   EXPECT_EQ(pool->used_peak(), 3u);
 }
