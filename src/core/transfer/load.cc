@@ -52,7 +52,7 @@ void TellClose(Catalog& catalog, const base::LeaseId& lease) {
   catalog.Close(base::Context{}.WithTimeout(kCloseTimeout), lease).IgnoreError();
 }
 
-class LoadFlow : public Load {
+class LoadFlow final : public Load {
  public:
   LoadFlow(const base::Context& context, LoadOptions options, Catalog& catalog,
            OpenedCheckpoint opened)

@@ -52,7 +52,7 @@ absl::Status NothingCommitted(const absl::Status& status) {
   return absl::UnavailableError(status.message());
 }
 
-class SaveFlow : public Save {
+class SaveFlow final : public Save {
  public:
   SaveFlow(const base::Context& context, SaveOptions options, Catalog& catalog, BegunSave begun,
            codec::Codec codec, const SaveBudget& budget)
