@@ -28,7 +28,7 @@ run_unit() {
 
 # Restored trees are orphans for a moment: tini reaps them where PID 1 does not.
 run_e2e() {
-  CEDANA_TEST_MODE=$1 tini -s -- bats --tap --recursive "$root/test/e2e" | tee "$log/e2e.tap"
+  CEDANA_TEST_MODE=$1 tini -s -- bats --tap --timing --recursive "$root/test/e2e" | tee "$log/e2e.tap"
 }
 
 cd "$root"

@@ -2,21 +2,27 @@
 # Somebody dies in the middle of a dump: the process runs on with its memory intact, and its
 # established connection still carries data.
 
-setup() {
-  load common
-  common_setup
-  start_all
-  "$WORKLOADS/tcp_peer" server 0 >"$T/server.log" 2>&1 3>&- &
-  track $!
-  wait_for 10 grep -q '^listening' "$T/server.log"
-  local port
-  port=$(sed -n 's/^listening //p' "$T/server.log")
-  cedana run process -j peer -o "$T/peer.log" -- "$WORKLOADS/tcp_peer" client "$port"
-  wait_for 10 lines_over "$T/peer.log" '^ok' 0
-  cedana run process -j hog -o "$T/hog.log" -- "$WORKLOADS/memhog" --mib "$(tries 200 300)"
+setup() { load common; common_setup; start_all; }
+teardown() { common_teardown; }
+
+# Much memory; and beside it, for `connected`, a connection to a process outside that always carries
+# data.
+start_hog() {
+  local mib port
+  mib=$(tries 200 300)
+  if [[ $1 == connected ]]; then
+    "$WORKLOADS/tcp_peer" server 0 >"$T/server.log" 2>&1 3>&- &
+    track $!
+    wait_for 10 grep -q '^listening' "$T/server.log"
+    port=$(sed -n 's/^listening //p' "$T/server.log")
+    cedana run process -j hog -o "$T/hog.log" -- \
+      sh -c "'$WORKLOADS/tcp_peer' client $port & exec '$WORKLOADS/memhog' --mib $mib"
+    wait_for 10 lines_over "$T/hog.log" '^ok' 0
+  else
+    cedana run process -j hog -o "$T/hog.log" -- "$WORKLOADS/memhog" --mib "$mib"
+  fi
   wait_for 60 grep -q '^ready' "$T/hog.log"
 }
-teardown() { common_teardown; }
 
 # The pids that a dump of PID brings with it: CRIU, whose parent is the shim, and its hook.
 criu_of() { pgrep -f -- "criu dump .*-t $1( |\$)"; }
@@ -63,35 +69,35 @@ revive() {
   is_running "$pid" || cedana restore job "$1"
 }
 
+# kill_many WHO connected|alone
 kill_many() {
-  local who=$1 i pid
+  local who=$1 i alive='^ok'
+  start_hog "$2"
+  [[ $2 == connected ]] || alive='^tick'
   for ((i = 0; i < $(tries 3 20); i++)); do
-    try_kill "$who" hog "0.$((i * 3 % 10))"
+    try_kill "$who" hog "0.$((12 + i * 7 % 35))"
     revive hog
-  done
-  pid=$(job_pid hog)
-  kill -USR1 "$pid"
-  wait_for 30 grep -q '^verify ok' "$T/hog.log"
-  run ! grep -q BAD "$T/hog.log"
-  for ((i = 0; i < $(tries 1 20); i++)); do
-    try_kill "$who" peer "0.0$((i * 2 % 10))"
-    revive peer
     local before
-    before=$(count_lines "$T/peer.log" '^ok')
-    wait_for 15 lines_over "$T/peer.log" '^ok' $((before + 1)) || fail "the connection is dead after kill of $who"
-    run ! grep -q BAD "$T/peer.log"
+    before=$(count_lines "$T/hog.log" "$alive")
+    wait_for 15 lines_over "$T/hog.log" "$alive" $((before + 1)) || fail "no life after kill of $who"
+    run ! grep -qh BAD "$T"/hog.log "$T"/*.log
   done
+  kill -USR1 "$(job_pid hog)"
+  wait_for 30 grep -q '^verify ok' "$T/hog.log"
   # And the next dump works.
   cedana dump job hog --dir cedana://e2e
 }
 
-@test "the daemon is killed in the middle of a dump" { kill_many daemon; }
-@test "CRIU is killed in the middle of a dump" { kill_many criu; }
-@test "the hook is killed in the middle of a dump" { kill_many hook; }
-@test "the shim is killed in the middle of a dump" { kill_many shim; }
+@test "the daemon is killed in the middle of a dump" { kill_many daemon connected; }
+# While CRIU reads a connection's queues its own death costs that connection, whatever anybody does
+# (docs/user-guide.md), so this is about the memory alone.
+@test "CRIU is killed in the middle of a dump" { kill_many criu alone; }
+@test "the hook is killed in the middle of a dump" { kill_many hook connected; }
+@test "the shim is killed in the middle of a dump" { kill_many shim connected; }
 
 @test "a stopped daemon keeps no process frozen for longer than 20 seconds" {
   local pid dumper begun i
+  start_hog alone
   pid=$(job_pid hog)
   for ((i = 1; i <= $(tries 1 5); i++)); do
     cedana dump job hog --dir cedana://e2e >"$T/dump.out" 2>&1 3>&- &

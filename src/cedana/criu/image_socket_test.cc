@@ -55,7 +55,7 @@ class Capture : public TemporaryFolder {
     files_[name] = std::move(content);
     return absl::OkStatus();
   }
-  absl::Status Drained() { return capture_->WaitDrained(absl::Seconds(10)); }
+  absl::Status Drained() { return capture_->WaitDrained(absl::Seconds(30)); }
 
   absl::Mutex mutex_;
   std::map<std::string, std::string> files_;
@@ -164,6 +164,7 @@ TEST_F(Capture, CloseReachesCriuWhileAStoreHangs) {
   }
   EXPECT_TRUE(criu.HungUp());
   let_go.Notify();
+  capture_.reset();  // joins the thread that waits for let_go, which ends with this function
 }
 
 TEST_F(Capture, AStoreThatFailsEndsTheDump) {
@@ -275,7 +276,7 @@ class ServeSocket : public TemporaryFolder {
                  std::move(serve))
                  .value();
   }
-  absl::Status Served() { return serve_->WaitServed(absl::Seconds(10)); }
+  absl::Status Served() { return serve_->WaitServed(absl::Seconds(30)); }
 
   std::map<std::string, std::string> files_;
   std::unique_ptr<ImageServe> serve_;

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/file.h>
 
 #include <algorithm>
 #include <utility>
@@ -26,6 +25,8 @@ constexpr absl::Duration kFrozenStall = absl::Seconds(30);
 constexpr absl::Duration kUndoTimeout = absl::Seconds(10);
 // A process that was sent SIGKILL is gone within this.
 constexpr absl::Duration kEndBegins = absl::Seconds(1);
+// See ParasiteGuard: after CRIU was killed the shim lets the process go within this.
+constexpr absl::Duration kLetGo = absl::Milliseconds(200);
 constexpr absl::Duration kEndTimeout = absl::Seconds(60);
 constexpr absl::Duration kDrainLimit = absl::Hours(24);  // the stall watch ends it long before
 
@@ -159,12 +160,6 @@ absl::Status DumpOperation::Prepare(const base::Context& context) {
   CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(url_.scheme));
   CEDANA_ASSIGN_OR_RETURN(MemoryGate::Share share, services_.memory->Take(context));
   memory_.emplace(std::move(share));
-  if (facts_.tcp_established) {
-    // A killed CRIU leaves an nftables table whose name only shows by comparison.
-    tcp_lock_ = base::UniqueFd(::open("/run/cedana-tcp.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (tcp_lock_.valid()) ::flock(tcp_lock_.get(), LOCK_EX);
-    if (auto tables = criu::ListCriuTables(); tables.ok()) nft_tables_before_ = *tables;
-  }
   return absl::OkStatus();
 }
 
@@ -219,14 +214,20 @@ absl::Status DumpOperation::BeginJournal() {
 absl::Status DumpOperation::Listen() {
   TextSource state(ProcessStateJson(request_.pid, facts_));
   CEDANA_RETURN_IF_ERROR(save_->Store("process_state.json", state));
-  CEDANA_ASSIGN_OR_RETURN(
-      capture_, criu::ImageCapture::Listen(
-                    folder_->path(), [this](const std::string& name, transfer::ByteSource& source) {
-                      const absl::Status status = save_->Store(name, source);
-                      // CRIU will only tell of a broken pipe: the reason is ours.
-                      if (!status.ok()) NoteFailure(status);
-                      return status;
-                    }));
+  criu::ImageCapture::OnOpen on_open;
+  if (facts_.tcp_established) {
+    on_open = [this](const std::string& name) { tcp_hold_.OnImage(name); };
+  }
+  CEDANA_ASSIGN_OR_RETURN(capture_,
+                          criu::ImageCapture::Listen(
+                              folder_->path(),
+                              [this](const std::string& name, transfer::ByteSource& source) {
+                                const absl::Status status = save_->Store(name, source);
+                                // CRIU will only tell of a broken pipe: the reason is ours.
+                                if (!status.ok()) NoteFailure(status);
+                                return status;
+                              },
+                              std::move(on_open)));
   CEDANA_ASSIGN_OR_RETURN(
       hook_, criu::HookServer::Listen(folder_->path(), [this](const std::string& action, int) {
         return action == "post-dump" ? PostDump() : absl::OkStatus();
@@ -294,6 +295,8 @@ absl::Status DumpOperation::PostDump() {
       committed_ = *std::move(info);
     }
   }
+  // Connections end with the process, and without a word to their peers.
+  if (status.ok() && !request_.leave_running) status = tcp_hold_.Reenter();
   if (!status.ok()) NoteFailure(status);
   return status;
 }
@@ -308,9 +311,10 @@ absl::Status DumpOperation::Conclude(const absl::StatusOr<runtime::CriuExit>& ex
     post_dump_seen = post_dump_seen_;
   }
   if (!clean) {
+    // Judged before our ends are closed, for that makes errors of its own.
+    const absl::Status failure = FailureOf(exit);
     CureAfterKill();
     if (!committed) {
-      const absl::Status failure = FailureOf(exit);
       save_->Abort(failure);
       return failure;
     }
@@ -327,7 +331,7 @@ absl::Status DumpOperation::Conclude(const absl::StatusOr<runtime::CriuExit>& ex
     }
     return absl::UnknownError(absl::StrCat("outcome unknown: the checkpoint ", journal_.url,
                                            " was committed, but ", Subject(), " still runs (",
-                                           FailureOf(exit).message(), ")"));
+                                           failure.message(), ")"));
   }
   if (!post_dump_seen) {
     // CRIU ended well without asking us: its hook did not run, so nothing says that all was read.
@@ -407,22 +411,22 @@ void DumpOperation::CureAfterKill() {
     if (!stat.ok() || stat->state == 'Z') break;
     absl::SleepFor(absl::Milliseconds(20));
   }
-  if (!facts_.tcp_established) return;
   std::vector<int> pids;
   for (const runtime::ProcessIdentity& process : tree_) {
     if (runtime::IsAlive(process)) pids.push_back(process.pid);
   }
-  std::vector<std::string> left;
-  if (auto tables = criu::ListCriuTables(); tables.ok()) {
-    for (const std::string& table : *tables) {
-      const bool before = std::find(nft_tables_before_.begin(), nft_tables_before_.end(), table) !=
-                          nft_tables_before_.end();
-      if (!before) left.push_back(table);
+  if (facts_.tcp_established) {
+    // At once without the tables, because finding them takes longer than the process may wait.
+    absl::Status status = criu::CureTcp(pids, {});
+    auto tables = criu::CriuTablesOf(pids);
+    if (status.ok()) status = tables.ok() ? criu::CureTcp(pids, *tables) : tables.status();
+    if (!status.ok()) {
+      base::LogError("connections not cured",
+                     {{"subject", Subject()}, {"error", status.ToString()}});
     }
   }
-  if (absl::Status status = criu::CureTcp(pids, left); !status.ok()) {
-    base::LogError("connections not cured", {{"subject", Subject()}, {"error", status.ToString()}});
-  }
+  // The shim holds the process a moment longer; another dump must not come before it is let go.
+  absl::SleepFor(kLetGo);
 }
 
 void DumpOperation::Record() {

@@ -78,8 +78,6 @@ class DumpOperation {
   std::vector<runtime::ProcessIdentity> tree_;
   std::vector<std::string> warnings_;
   plugin::StorageUrl url_;
-  base::UniqueFd tcp_lock_;  // one dump with connections at a time: nft tables are told apart
-  std::vector<std::string> nft_tables_before_;
   base::Context save_context_;
   std::unique_ptr<transfer::Save> save_;
   std::unique_ptr<OperationFolder> folder_;
@@ -87,6 +85,7 @@ class DumpOperation {
   OperationRecord journal_;
   std::shared_ptr<runtime::ShimClient> shim_;
   std::string own_shim_folder_;  // of a bare process's shim
+  criu::TcpHold tcp_hold_;
   std::unique_ptr<criu::ImageCapture> capture_;
   std::unique_ptr<criu::HookServer> hook_;
   std::atomic<int> criu_pid_{0};

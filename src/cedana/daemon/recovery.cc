@@ -1,8 +1,6 @@
 #include "cedana/daemon/recovery.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/file.h>
 
 #include <utility>
 
@@ -65,16 +63,10 @@ void Recovery::CleanUpDump(const OperationRecord& operation) {
   for (const runtime::ProcessIdentity& process : operation.tree) {
     if (runtime::IsAlive(process)) pids.push_back(process.pid);
   }
-  // Whoever holds this lock has a dump with connections under way; without one, every table that
-  // CRIU made is a leftover.
-  std::vector<std::string> tables;
-  base::UniqueFd lock(::open("/run/cedana-tcp.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (lock.valid() && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
-    if (auto found = criu::ListCriuTables(); found.ok()) tables = *found;
-  }
-  if (absl::Status status = criu::CureTcp(pids, tables); !status.ok()) {
-    base::LogError("connections not cured", {{"error", status.ToString()}});
-  }
+  auto tables = criu::CriuTablesOf(pids);
+  absl::Status status = tables.status();
+  if (tables.ok()) status = criu::CureTcp(pids, *tables);
+  if (!status.ok()) base::LogError("connections not cured", {{"error", status.ToString()}});
 }
 
 void Recovery::CleanUpRestore(const OperationRecord& operation) {

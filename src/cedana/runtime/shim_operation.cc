@@ -1,8 +1,8 @@
 // CRIU under a shim. Who ends what when the daemon is lost:
 //
-//   dump                    nothing: the daemon's pipes are closed, CRIU undoes everything and
-//   exits restore before the yes  CRIU and whatever it has restored are killed restore after the
-//   yes   CRIU ends by itself, and what it has restored becomes the job
+//   dump                    nothing: the daemon's pipes are closed, CRIU undoes all and exits
+//   restore before the yes  CRIU and whatever it has restored are killed
+//   restore after the yes   CRIU ends by itself, and what it has restored becomes the job
 //
 // A daemon that hangs is made one that is lost: no beat for 15 s, and it is killed.
 #include <fcntl.h>
@@ -30,6 +30,10 @@ namespace cedana::runtime {
 namespace {
 
 constexpr absl::Duration kPurgePause = absl::Milliseconds(10);
+// Short against the time in which CRIU makes its pipes and uses them; half a percent of a core.
+constexpr absl::Duration kGuardPause = absl::Milliseconds(4);
+// One command in the dumped process takes a few milliseconds.
+constexpr absl::Duration kParasiteTime = absl::Milliseconds(100);
 constexpr absl::Duration kNoticeDelay = absl::Seconds(5);
 constexpr char kMinimalPath[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -74,8 +78,10 @@ absl::StatusOr<base::Json> ShimServer::RunCriu(int fd, const base::Json& message
   operation.hold_output = request.hold_output;
   operation.last_beat = loop_.Now();
   if (request.restore) restore_yes_ = false;
+  if (!request.restore) operation.guard = std::make_unique<ParasiteGuard>(operation.pid);
   operation_ = std::move(operation);
   CheckBeat();
+  if (operation_->guard != nullptr) Guard();
   return base::Json{{"pid", operation_->pid}};
 }
 
@@ -116,6 +122,11 @@ absl::StatusOr<pid_t> ShimServer::SpawnCriu(const CriuRequest& request, Operatio
     for (base::UniqueFd& theirs : operation->pipes->theirs) theirs.Reset();
   }
   return pid;
+}
+
+void ShimServer::Guard() {
+  operation_->guard->Look();
+  operation_->guard_timer = loop_.After(kGuardPause, [this] { Guard(); });
 }
 
 // --- the beat -----------------------------------------------------------------------------------
@@ -159,6 +170,13 @@ void ShimServer::CriuEnded(int status) {
   Operation operation = *std::move(operation_);
   operation_.reset();
   loop_.CancelTimer(operation.beat_timer);
+  loop_.CancelTimer(operation.guard_timer);
+  if (operation.guard != nullptr && WIFSIGNALED(status)) {
+    // What CRIU had begun in the dumped process ends, and the daemon, told below, has the time to
+    // cure its connections; then the process is let go and runs on.
+    const std::shared_ptr<ParasiteGuard> guard = std::move(operation.guard);
+    loop_.After(kParasiteTime, [guard] {});
+  }
   const bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   if (operation.restore) {
     if (clean && restore_yes_) {

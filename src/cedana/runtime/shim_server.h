@@ -12,6 +12,7 @@
 
 #include "cedana/runtime/event_loop.h"
 #include "cedana/runtime/job_stdio.h"
+#include "cedana/runtime/parasite_guard.h"
 #include "cedana/runtime/shim_client.h"
 #include "core/base/fd.h"
 #include "core/base/json.h"
@@ -62,6 +63,8 @@ class ShimServer {
     bool out_log_created = false;
     absl::Duration last_beat;
     int beat_timer = 0;
+    std::unique_ptr<ParasiteGuard> guard;  // dumps
+    int guard_timer = 0;
   };
   // What a failed restore may have left is being killed.
   struct Purge {
@@ -97,6 +100,7 @@ class ShimServer {
   absl::StatusOr<base::Json> RunCriu(int fd, const base::Json& message);
   absl::StatusOr<pid_t> SpawnCriu(const CriuRequest& request, Operation* operation);
   void CheckBeat();
+  void Guard();
   void KillDaemon(const Connection& connection);
   void OwnerLost();
   void CriuEnded(int status);
