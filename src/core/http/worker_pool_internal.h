@@ -1,5 +1,5 @@
-// Threads that may block: one, and more when needed, at most a fixed number of them. The queue is bounded
-// by its user: the server submits one piece of work per connection.
+// Threads that may block: one, and more when needed, at most a fixed number of them. The queue is
+// bounded by its user: the server submits one piece of work per connection.
 #pragma once
 
 #include <deque>

@@ -39,9 +39,9 @@ class ImageFiles {
 
 using ChunkSink = std::function<absl::Status(Chunk)>;
 
-// Reads `source` to its end. Blocks while no chunk buffer is free or the sink is full. A source that
-// pauses in the middle of a large file keeps one chunk buffer meanwhile (CRIU writes one such file
-// at a time); one that pauses early keeps none.
+// Reads `source` to its end. Blocks while no chunk buffer is free or the sink is full. A source
+// that pauses in the middle of a large file keeps one chunk buffer meanwhile (CRIU writes one such
+// file at a time); one that pauses early keeps none.
 absl::Status ReadImage(const std::string& name, ByteSource& source, ImageFiles& files,
                        BufferPool& chunks, SaveProgress& progress, const ChunkSink& sink);
 
