@@ -141,7 +141,7 @@ TEST_F(CriuStream, ADaemonThatHangsAtTheHookLeavesTheProcessRunning) {
   const auto dump = trial_.Dump({.flags = {.pid = process.pid}, .hook_hangs = true});
   EXPECT_EQ(dump.exit_code, 255);
   EXPECT_GE(absl::Now() - start, absl::Seconds(14));
-  EXPECT_LE(absl::Now() - start, absl::Seconds(20));
+  EXPECT_LE(absl::Now() - start, absl::Seconds(40));  // the hook takes 15 s, a busy machine more
   ExpectHealthy(process);
 }
 
@@ -163,7 +163,7 @@ TEST_F(CriuStream, CloseInTheMiddleOfADumpLeavesTheProcessRunning) {
        },
        .while_running =
            [&](ImageCapture& capture, pid_t) {
-             ASSERT_TRUE(reading.WaitForNotificationWithTimeout(absl::Seconds(20)));
+             ASSERT_TRUE(reading.WaitForNotificationWithTimeout(absl::Seconds(60)));
              capture.Close(absl::CancelledError("the user does not want it any more"));
            }});
   EXPECT_EQ(dump.exit_code, 1);
@@ -234,7 +234,7 @@ TEST_F(CriuStream, CloseInTheMiddleOfARestoreLeavesNothing) {
                           },
                       .while_running =
                           [&](ImageServe& serve, pid_t) {
-                            EXPECT_TRUE(serving.WaitForNotificationWithTimeout(absl::Seconds(20)));
+                            EXPECT_TRUE(serving.WaitForNotificationWithTimeout(absl::Seconds(60)));
                             serve.Close(absl::CancelledError("stop"));
                             closed.Notify();
                           }});

@@ -257,9 +257,10 @@ TEST_F(Hook, AsksAboutThreeActionsAndLetsTheOthersPass) {
   for (const char* action : {"pre-stream", "pre-dump", "network-lock", "post-resume"}) {
     EXPECT_EQ(Run(action), 0);
   }
-  EXPECT_THAT(asked, ElementsAre("post-dump 4711", "post-restore 4711", "pre-resume 4711"));
   (*server)->Close();
   EXPECT_EQ(Run("post-dump"), 1);
+  server->reset();  // joins the threads that wrote `asked`
+  EXPECT_THAT(asked, ElementsAre("post-dump 4711", "post-restore 4711", "pre-resume 4711"));
 }
 
 TEST_F(Hook, SaysNoWithoutADaemon) {

@@ -164,6 +164,7 @@ TEST_F(Capture, CloseReachesCriuWhileAStoreHangs) {
   }
   EXPECT_TRUE(criu.HungUp());
   let_go.Notify();
+  closer.Join();
   capture_.reset();  // joins the thread that waits for let_go, which ends with this function
 }
 

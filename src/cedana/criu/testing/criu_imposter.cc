@@ -74,7 +74,7 @@ int CriuImposter::ReadReply() {
 bool CriuImposter::HungUp() {
   pollfd polled{socket_.get(), POLLIN, 0};
   char byte;
-  return ::poll(&polled, 1, 10000) == 1 && ::recv(socket_.get(), &byte, 1, 0) <= 0;
+  return ::poll(&polled, 1, 30000) == 1 && ::recv(socket_.get(), &byte, 1, 0) <= 0;
 }
 
 std::string ReadAll(int fd) {

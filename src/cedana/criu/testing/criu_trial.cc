@@ -172,7 +172,7 @@ CriuTrial::Outcome CriuTrial::Dump(DumpRun run) {
   const HookServer::Decide decide = [&](const std::string& action, int pid) {
     if (action != "post-dump") return absl::InternalError(action);
     outcome.hook_pid = pid;
-    outcome.drained = capture->WaitDrained(absl::Seconds(20));
+    outcome.drained = capture->WaitDrained(absl::Seconds(60));
     outcome.files = capture->files();
     return run.decide ? run.decide(action, pid) : outcome.drained;
   };
@@ -199,15 +199,13 @@ CriuTrial::Outcome CriuTrial::Restore(RestoreRun run) {
       return images_.Serve(name, sink);
     };
   }
-  auto serve =
-      ImageServe::Listen(
-          outcome.folder, [this](const std::string& name) { return images_.Has(name); }, run.serve)
-          .value();
+  if (!run.exists) run.exists = [this](const std::string& name) { return images_.Has(name); };
+  auto serve = ImageServe::Listen(outcome.folder, run.exists, run.serve).value();
   auto hook = HookServer::Listen(outcome.folder, [&](const std::string& action, int pid) {
                 if (action == "pre-resume") return absl::OkStatus();
                 if (action != "post-restore") return absl::InternalError(action);
                 outcome.hook_pid = pid;
-                outcome.drained = serve->WaitServed(absl::Seconds(20));
+                outcome.drained = serve->WaitServed(absl::Seconds(60));
                 return run.decide ? run.decide(action, pid) : outcome.drained;
               }).value();
   outcome.exit_code = RunCriu(RestoreCommand(*Find(), run.flags), outcome.folder, [&](pid_t criu) {

@@ -51,6 +51,7 @@ class CriuTrial {
   };
   struct RestoreRun {
     RestoreFlags flags;
+    ImageServe::Exists exists;  // default: in images()
     ImageServe::Serve serve;    // default: from images()
     HookServer::Decide decide;  // default: OK once served
     std::function<void(ImageServe&, pid_t criu)> while_running;
@@ -80,14 +81,14 @@ class CriuTrial {
 
   // Waits until the log has a line that contains `text` after its first `skip` bytes.
   static bool WaitLog(const std::string& log, const std::string& text, size_t skip,
-                      absl::Duration timeout = absl::Seconds(30));
+                      absl::Duration timeout = absl::Seconds(60));
   static size_t LogBytes(const std::string& log);
   // Not a zombie.
   static bool Alive(pid_t pid);
   // The process and its descendants.
   static std::vector<pid_t> Tree(pid_t pid);
   // Waits until none of them exists, reaping.
-  static bool Gone(const std::vector<pid_t>& pids, absl::Duration timeout = absl::Seconds(10));
+  static bool Gone(const std::vector<pid_t>& pids, absl::Duration timeout = absl::Seconds(30));
   void Kill(const std::vector<pid_t>& pids);
 
  private:
