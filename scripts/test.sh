@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # test.sh unit|asan|tsan|sample|soak: runs tests of a finished build and leaves their results in
 # build/log/ (ctest.xml, gtest/*.xml, e2e.tap) for count_tests.py. `unit` is the GoogleTest
-# programs, `asan` and `tsan` are the same under sanitizers, `sample` is `unit` and test/e2e,
-# `soak` is test/e2e in full. Runs everything, then fails if anything failed.
+# programs, `asan` and `tsan` are the same under sanitizers, `sample` is `unit`, those against a real
+# service, and test/e2e; `soak` is the programs that need root and a real CRIU, and test/e2e in full. Runs everything, then fails if anything failed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -37,10 +37,13 @@ case $mode in
   # A kernel that randomises more bits than g++ 12's sanitizers expect makes them fail at start.
   asan | tsan) run_unit "$mode" setarch -R </dev/null || rc=1 ;;
   sample)
-    run_unit unit </dev/null || rc=1
+    run_unit sample </dev/null || rc=1
     run_e2e sample </dev/null || rc=1
     ;;
-  soak) run_e2e soak </dev/null || rc=1 ;;
+  soak)
+    run_unit root tini -s -- </dev/null || rc=1
+    run_e2e soak </dev/null || rc=1
+    ;;
   *) echo "test: unknown mode $mode" >&2; exit 2 ;;
 esac
 "$root/scripts/count_tests.py" "$log" | sed 's/^/tests: /' || rc=1
