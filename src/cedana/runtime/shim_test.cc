@@ -239,7 +239,7 @@ TEST_F(ShimTest, FiftyAtOnceAndSmall) {
     int kib = 0;
     const std::vector<absl::string_view> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
     ASSERT_TRUE(words.size() >= 2 && absl::SimpleAtoi(words[words.size() - 2], &kib));
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     EXPECT_LT(kib, 8 << 10);
 #endif
   }
@@ -358,12 +358,13 @@ TEST_F(ShimTest, ARestoreLostAfterTheYesIsKeptWithItsExitCode) {
 
 TEST_F(ShimTest, ARestoredJobThatHasEndedAlreadyIsAdoptedWithItsCode) {
   Launch();
-  const auto exit = client_->RunCriu(RestoreOf("exit 11", "0.3"),
+  // Not at once: the shell between it and the shim, still there, might reap it.
+  const auto exit = client_->RunCriu(RestoreOf("sleep 0.2; exit 11", "0.6"),
                                      [&](int) { EXPECT_TRUE(client_->RestoreYes().ok()); });
   ASSERT_TRUE(exit.ok() && exit->code == 0) << exit.status();
   int pid = 0;
   ASSERT_TRUE(absl::SimpleAtoi(Text("pf"), &pid));
-  EXPECT_TRUE(client_->Adopt({pid, 0}, true).ok());
+  EXPECT_EQ(client_->Adopt({pid, 0}, true), absl::OkStatus()) << Text("j/shim.log");
   EXPECT_EQ(Wait().code, 11);
 }
 
