@@ -3,34 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/cord.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 
 namespace cedana::remote {
-namespace {
-
-constexpr char kRetryAfterPayload[] = "cedana/retry-after-ms";
-
-}  // namespace
-
 bool MayPass(const absl::Status& failure) {
   return base::IsTransient(failure) || failure.code() == absl::StatusCode::kUnknown;
-}
-
-absl::Status WithRetryAfter(absl::Status status, absl::Duration delay) {
-  status.SetPayload(kRetryAfterPayload, absl::Cord(absl::StrCat(absl::ToInt64Milliseconds(delay))));
-  return status;
-}
-
-absl::Duration RetryAfter(const absl::Status& status) {
-  const absl::optional<absl::Cord> payload = status.GetPayload(kRetryAfterPayload);
-  int64_t ms = 0;
-  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &ms)) {
-    return absl::ZeroDuration();
-  }
-  return absl::Milliseconds(ms);
 }
 
 Retry::Retry(const RetryPolicy& policy, const base::Context& context, const Services& services,

@@ -16,6 +16,7 @@
 #include "core/base/clock.h"
 #include "core/base/context.h"
 #include "core/base/random.h"
+#include "core/base/status.h"
 
 namespace cedana::remote {
 
@@ -38,9 +39,9 @@ struct Services {
 // lost). Question two, whether a repeat is safe, is the caller's to answer.
 bool MayPass(const absl::Status& failure);
 
-// What the other side asked for ("Retry-After"), carried by the error. Zero: nothing.
-absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);
-absl::Duration RetryAfter(const absl::Status& status);
+// What the other side asked for, carried by the error.
+using base::RetryAfter;
+using base::WithRetryAfter;
 
 // One operation's attempts. Used by one thread.
 class Retry {

@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace cedana::base {
 
@@ -31,6 +32,10 @@ absl::Status ErrnoStatus(int error, absl::string_view what);
 
 // May a later try succeed? (Whether a repeat is *safe* is the caller's question.)
 bool IsTransient(const absl::Status& status);
+
+// What the other side asked for ("Retry-After"), carried by the error. Zero: nothing.
+absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);
+absl::Duration RetryAfter(const absl::Status& status);
 
 }  // namespace cedana::base
 

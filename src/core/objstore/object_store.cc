@@ -29,4 +29,13 @@ absl::StatusOr<ObjectKey> ObjectKey::Parse(absl::string_view text) {
   return ObjectKey(std::string(text));
 }
 
+absl::StatusOr<SignedRequest> ObjectStore::SignPut(const ObjectKey&, uint64_t, uint32_t,
+                                                   absl::Time) const {
+  return absl::UnimplementedError("this store signs no requests");
+}
+
+absl::StatusOr<SignedRequest> ObjectStore::SignGet(const ObjectKey&, absl::Time) const {
+  return absl::UnimplementedError("this store signs no requests");
+}
+
 }  // namespace cedana::objstore

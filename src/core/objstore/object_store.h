@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/context.h"
+#include "core/http/client.h"
 
 namespace cedana::objstore {
 
@@ -44,8 +45,18 @@ struct PutOptions {
   std::optional<uint32_t> crc32c;  // refused with kDataLoss when the bytes differ
 };
 
+// A request that somebody else may send in our name, exactly so: its query or headers carry the
+// authorisation, so `url` is in no text. What the sender adds (Content-Length, Host, Range of a read)
+// is not signed unless it is in `headers`.
+struct SignedRequest {
+  std::string method;
+  std::string url;
+  http::Headers headers;
+};
+
 // What this store's grants enforce by themselves; what they do not, the service verifies.
 struct Capabilities {
+  bool signs_requests = false;  // SignPut and SignGet work
   bool grant_enforces_size = false;
   bool grant_enforces_checksum = false;
   bool grant_enforces_create_only = false;
@@ -74,6 +85,12 @@ class ObjectStore {
   // Deleting what is not there is success.
   virtual absl::Status Delete(const base::Context& context, const ObjectKey& key) = 0;
   virtual Capabilities capabilities() const = 0;
+
+  // Grants: one create-only upload of exactly these bytes, as far as capabilities() says; reads of
+  // any range. Good until `expires`. No network is used. kUnimplemented without `signs_requests`.
+  virtual absl::StatusOr<SignedRequest> SignPut(const ObjectKey& key, uint64_t bytes,
+                                                uint32_t crc32c, absl::Time expires) const;
+  virtual absl::StatusOr<SignedRequest> SignGet(const ObjectKey& key, absl::Time expires) const;
 };
 
 }  // namespace cedana::objstore
