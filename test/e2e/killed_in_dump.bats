@@ -46,8 +46,11 @@ try_kill() {
   [[ -z $victim ]] || kill -KILL "$victim" 2>/dev/null || true
   if [[ $who == daemon ]]; then
     wait "$DAEMON_PID" || true
-    wait "$dumper" && return 0
+    local dumped=
+    if wait "$dumper"; then dumped=yes; fi
     start_daemon
+    # Killed too late: the dump has succeeded, and `revive` brings the process back.
+    [[ -z $dumped ]] || return 0
   elif wait "$dumper"; then
     # Killed too late: the dump has succeeded.
     cedana restore job "$job"
