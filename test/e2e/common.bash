@@ -4,6 +4,7 @@
 # CEDANA_TEST_MODE: "sample" (a few tries, what `make test` runs) or "soak" (the full counts).
 
 bats_require_minimum_version 1.5.0
+# (Its `run` writes to the variable `i`: loops around it count in another one.)
 
 : "${CEDANA_TEST_MODE:=sample}"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -6,7 +6,7 @@ setup() { load common; common_setup; start_all; }
 teardown() { common_teardown; }
 
 @test "flipped bits in the stored objects" {
-  local log=$T/hog.log pid i objects object offset before whole=0 refused=0
+  local log=$T/hog.log pid round objects object offset before whole=0 refused=0
   cedana run process -j hog -o "$log" -- "$WORKLOADS/memhog" --mib 24 --half-compressible --zero-percent 10
   wait_for 60 grep -q '^ready' "$log"
   pid=$(job_pid hog)
@@ -14,7 +14,7 @@ teardown() { common_teardown; }
   mapfile -t objects < <(find "$T/storage/objects/s" -type f | sort)
   ((${#objects[@]} > 0))
   RANDOM=4711
-  for ((i = 0; i < $(tries 10 200); i++)); do
+  for ((round = 0; round < $(tries 10 200); round++)); do
     object=${objects[RANDOM % ${#objects[@]}]}
     offset=$(((RANDOM * 32768 + RANDOM) % $(stat -c %s "$object")))
     before=$(xxd -s "$offset" -l 1 -p "$object")

@@ -74,11 +74,11 @@ revive() {
 
 # kill_many WHO connected|alone
 kill_many() {
-  local who=$1 i alive='^ok'
+  local who=$1 round alive='^ok'
   start_hog "$2"
   [[ $2 == connected ]] || alive='^tick'
-  for ((i = 0; i < $(tries 3 20); i++)); do
-    try_kill "$who" hog "0.$((12 + i * 7 % 35))"
+  for ((round = 0; round < $(tries 3 20); round++)); do
+    try_kill "$who" hog "0.$((12 + round * 7 % 35))"
     revive hog
     local before
     before=$(count_lines "$T/hog.log" "$alive")
@@ -99,14 +99,14 @@ kill_many() {
 @test "the shim is killed in the middle of a dump" { kill_many shim connected; }
 
 @test "a stopped daemon keeps no process frozen for longer than 20 seconds" {
-  local pid dumper begun i
+  local pid dumper begun round
   start_hog alone
   pid=$(job_pid hog)
-  for ((i = 1; i <= $(tries 1 5); i++)); do
+  for ((round = 1; round <= $(tries 1 5); round++)); do
     cedana dump job hog --dir cedana://e2e >"$T/dump.out" 2>&1 3>&- &
     dumper=$!
     wait_for_criu "$pid" >/dev/null
-    sleep "0.0$((i * 3 % 10))"
+    sleep "0.0$((round * 3 % 10))"
     kill -STOP "$DAEMON_PID"
     begun=$SECONDS
     wait_for 25 not_traced "$pid"

@@ -38,9 +38,9 @@ try_kill() {
 }
 
 kill_many() {
-  local who=$1 i state
-  for ((i = 0; i < $(tries 3 20); i++)); do
-    try_kill "$who" "0.$((i * 3 % 10))"
+  local who=$1 round state
+  for ((round = 0; round < $(tries 3 20); round++)); do
+    try_kill "$who" "0.$((round * 3 % 10))"
     if is_running "$PID"; then
       # It may only run as a job that is listed, whole and answering.
       [[ $(job_pid hog) == "$PID" && $(job_status hog) != halted ]] || fail "process left after kill of $who"
@@ -50,7 +50,7 @@ kill_many() {
       cedana restore job hog
     fi
     kill -USR1 "$PID"
-    wait_for 30 lines_over "$T/hog.log" '^verify ok' "$i"
+    wait_for 30 lines_over "$T/hog.log" '^verify ok' "$round"
     cedana dump job hog --dir cedana://e2e
     wait_for 20 ended "$PID"
   done

@@ -11,15 +11,15 @@ setup() {
 teardown() { common_teardown; }
 
 @test "kill -9 of cedana-storage at several moments of a dump" {
-  local log=$T/hog.log pid i begun took dumper
+  local log=$T/hog.log pid round begun took dumper
   cedana run process -j hog -o "$log" -- "$WORKLOADS/memhog" --mib "$(tries 200 400)"
   wait_for 60 grep -q '^ready' "$log"
   pid=$(job_pid hog)
-  for ((i = 1; i <= $(tries 2 10); i++)); do
+  for ((round = 1; round <= $(tries 2 10); round++)); do
     begun=$SECONDS
     cedana dump job hog --dir cedana://e2e >"$T/dump.out" 2>"$T/dump.err" 3>&- &
     dumper=$!
-    sleep "0.$((i * 7 % 10))"
+    sleep "0.$((round * 7 % 10))"
     kill -KILL "$STORAGE_PID"
     wait "$STORAGE_PID" || true
     if wait "$dumper"; then
