@@ -36,6 +36,7 @@ common_setup() {
   [[ $EUID -eq 0 ]] || fail "end-to-end tests need root"
   [[ -x $BIN/cedana && -x $BIN/cedana-storage ]] || fail "build first: make build"
   T=$(mktemp -d "${TMPDIR:-/tmp}/cedana-e2e.XXXXXX")
+  RUN=/run/cedana-e2e-$$  # short: sockets lie in it; its own, so that two runs do not meet
   PIDS=()
   STORAGE_OPTIONS=()
   export XDG_CONFIG_HOME=$T/xdg
@@ -48,7 +49,7 @@ use_host() {
   HOST=$T/$1
   mkdir -p "$HOST/lib"
   export CEDANA_CONFIG_DIR=$HOST/config CEDANA_ADDRESS=$HOST/cedana.sock
-  export CEDANA_DB_PATH=$HOST/db/cedana.db CEDANA_RUN_DIR=/run/cedana-e2e
+  export CEDANA_DB_PATH=$HOST/db/cedana.db CEDANA_RUN_DIR=$RUN
   export CEDANA_PLUGINS_LIB_DIR=$HOST/lib CEDANA_PLUGINS_BIN_DIR=$HOST/bin
 }
 
@@ -131,7 +132,7 @@ common_teardown() {
     wait_for 20 ended "$pid" || kill -KILL "$pid" 2>/dev/null || true
   done
   for job in /sys/fs/cgroup/unified/cedana/* /sys/fs/cgroup/cedana/*; do
-    [[ -d /run/cedana-e2e/${job##*/} ]] && find "$job" -depth -type d -exec rmdir {} + 2>/dev/null
+    [[ -d $RUN/${job##*/} ]] && find "$job" -depth -type d -exec rmdir {} + 2>/dev/null
   done
   if [[ -z ${BATS_TEST_COMPLETED:-} ]]; then
     for pid in "$T"/*.log "$T"/*/daemon.log; do
@@ -140,12 +141,12 @@ common_teardown() {
   fi
   # What a failed test has left mounted goes before its folder does.
   awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/mounts | xargs -r umount
-  rm -rf "$T" /run/cedana-e2e
+  rm -rf "$T" "$RUN"
 }
 
-# One test runs at a time, so every job cgroup of an instance named after our databases is ours.
+# Every job cgroup of an instance whose folder stands in ours is ours.
 owned_cgroup() {
   local instance=${1%/job-*}
   instance=${instance##*/}
-  [[ -d /run/cedana-e2e/$instance ]]
+  [[ -d $RUN/$instance ]]
 }
