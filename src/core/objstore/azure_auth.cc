@@ -20,10 +20,17 @@ constexpr char kDateFormat[] = "%a, %d %b %E4Y %H:%M:%S GMT";
 constexpr char kSasTimeFormat[] = "%E4Y-%m-%dT%H:%M:%SZ";
 
 // The headers that stand in the text by value, one a line, in this order.
-constexpr const char* kStandardHeaders[] = {
-    "content-encoding", "content-language", "content-length", "content-md5",
-    "content-type",     "date",             "if-modified-since", "if-match",
-    "if-none-match",    "if-unmodified-since", "range"};
+constexpr const char* kStandardHeaders[] = {"content-encoding",
+                                            "content-language",
+                                            "content-length",
+                                            "content-md5",
+                                            "content-type",
+                                            "date",
+                                            "if-modified-since",
+                                            "if-match",
+                                            "if-none-match",
+                                            "if-unmodified-since",
+                                            "range"};
 
 std::string Signature(const AzureAccount& account, absl::string_view text) {
   unsigned char mac[EVP_MAX_MD_SIZE];
@@ -89,24 +96,24 @@ std::string SharedKeyAuthorization(const AzureAccount& account, const AzureReque
 
 std::string BlobSasText(absl::string_view account, const BlobSas& sas) {
   return absl::StrCat(sas.permissions, "\n",
-                      "\n",  // start: at once, so that a slow clock refuses nobody
+                      "\n",                  // start: at once, so that a slow clock refuses nobody
                       SasExpiry(sas), "\n",  //
                       "/blob/", account, "/", sas.container, "/", sas.blob, "\n",
-                      "\n",  // stored policy
-                      "\n",  // addresses
+                      "\n",                                 // stored policy
+                      "\n",                                 // addresses
                       sas.https_only ? "https" : "", "\n",  //
                       kAzureVersion, "\n",                  //
                       "b\n",
-                      "\n",          // snapshot
-                      "\n",          // encryption scope
-                      "\n\n\n\n");   // headers of the answer: five lines, the last without an end
+                      "\n",         // snapshot
+                      "\n",         // encryption scope
+                      "\n\n\n\n");  // headers of the answer: five lines, the last without an end
 }
 
 std::string BlobSasQuery(const AzureAccount& account, const BlobSas& sas) {
-  return absl::StrCat("sv=", kAzureVersion, "&sr=b&sp=", sas.permissions,
-                      "&se=", http::PercentEncode(SasExpiry(sas)),
-                      sas.https_only ? "&spr=https" : "", "&sig=",
-                      http::PercentEncode(Signature(account, BlobSasText(account.name, sas))));
+  return absl::StrCat(
+      "sv=", kAzureVersion, "&sr=b&sp=", sas.permissions,
+      "&se=", http::PercentEncode(SasExpiry(sas)), sas.https_only ? "&spr=https" : "",
+      "&sig=", http::PercentEncode(Signature(account, BlobSasText(account.name, sas))));
 }
 
 std::string AzureDate(absl::Time time) {

@@ -1,5 +1,5 @@
-// How Azure Blob Storage is asked in an account's name: Shared Key over the parts of one request, or
-// a shared access signature (SAS) that lets somebody else do one thing to one blob for a while.
+// How Azure Blob Storage is asked in an account's name: Shared Key over the parts of one request,
+// or a shared access signature (SAS) that lets somebody else do one thing to one blob for a while.
 // Both are HMAC-SHA256 under the account's key over a text of fixed lines; the texts are functions
 // of their own, for an error in them shows as nothing but "AuthenticationFailed".
 #pragma once

@@ -103,8 +103,8 @@ absl::Status AzureErrorOf(absl::string_view what, const http::ClientResponse& re
   const StatusCode meaning = known != std::end(kMeanings)
                                  ? known->status
                                  : MeaningOfStatus(response.status, !code.empty());
-  absl::Status status(meaning, absl::StrCat(what, ": HTTP ", response.status,
-                                            code.empty() ? "" : " ", code));
+  absl::Status status(
+      meaning, absl::StrCat(what, ": HTTP ", response.status, code.empty() ? "" : " ", code));
   int64_t seconds = 0;
   const std::string* after = response.Header("retry-after");
   if (after == nullptr || !absl::SimpleAtoi(*after, &seconds) || seconds < 0) return status;

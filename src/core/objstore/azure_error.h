@@ -8,7 +8,8 @@
 namespace cedana::objstore {
 
 // For an answer outside 2xx; codes as dialect.h says. `what` names the request without its query.
-// The text names the status and the service's code, never its message: that repeats what was signed.
+// The text names the status and the service's code, never its message: that repeats what was
+// signed.
 absl::Status AzureErrorOf(absl::string_view what, const http::ClientResponse& response);
 
 // The service's code ("BlobNotFound"), from the header or the body; empty when there is none.

@@ -20,8 +20,8 @@
 namespace cedana::objstore {
 namespace {
 
-constexpr size_t kPageMax = 5000;      // the service's own bound on one page of a listing
-constexpr size_t kBookmarksMax = 64;   // listings that are read on at the same time
+constexpr size_t kPageMax = 5000;     // the service's own bound on one page of a listing
+constexpr size_t kBookmarksMax = 64;  // listings that are read on at the same time
 constexpr uint64_t kOffsetMax = uint64_t{1} << 62;  // beyond any blob
 constexpr char kCrcHeader[] = "x-ms-meta-crc32c";
 
@@ -37,8 +37,7 @@ std::string EncodePath(absl::string_view path) {
 }
 
 bool IsContainerName(absl::string_view name) {
-  return name.size() >= 3 && name.size() <= 63 &&
-         std::all_of(name.begin(), name.end(), [](char c) {
+  return name.size() >= 3 && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
            return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
          });
 }
@@ -75,8 +74,6 @@ struct AzureStore::Ask {
   bool has_body = false;
   std::function<absl::Status(std::span<const uint8_t>)> on_body;
 };
-
-struct AzureStore::Page : AzureListing {};
 
 AzureStore::AzureStore(AzureOptions options, std::optional<AzureAccount> account, std::string path,
                        http::Client* client, base::Clock* clock)
@@ -135,9 +132,8 @@ std::string AzureStore::BlobUrl(const ObjectKey& key) const {
 
 absl::StatusOr<http::ClientResponse> AzureStore::Send(const base::Context& context,
                                                       const Ask& ask) const {
-  const std::string path = ask.blob.empty()
-                               ? container_path_
-                               : absl::StrCat(container_path_, "/", EncodePath(ask.blob));
+  const std::string path =
+      ask.blob.empty() ? container_path_ : absl::StrCat(container_path_, "/", EncodePath(ask.blob));
   http::ClientRequest request;
   request.method = ask.method;
   request.headers = ask.headers;
@@ -150,8 +146,8 @@ absl::StatusOr<http::ClientResponse> AzureStore::Send(const base::Context& conte
     absl::StrAppend(out, pair.first, "=", http::PercentEncode(pair.second));
   });
   if (account_) {
-    AzureRequest text{.method = ask.method, .path = path, .query = ask.query,
-                      .headers = request.headers};
+    AzureRequest text{
+        .method = ask.method, .path = path, .query = ask.query, .headers = request.headers};
     if (!ask.body.empty()) {
       text.headers.emplace_back("Content-Length", absl::StrCat(ask.body.size()));
     }
@@ -186,9 +182,8 @@ absl::Status AzureStore::CheckRange(const base::Context& context, const ObjectKe
   CEDANA_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, Head(context, key));
   if (!info) return absl::NotFoundError(What("GET", BlobName(key)));
   if (offset > info->bytes || length.value_or(0) > info->bytes - offset) {
-    return absl::InvalidArgumentError(absl::StrCat(What("GET", BlobName(key)),
-                                                   ": range ends past its ", info->bytes,
-                                                   " bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(What("GET", BlobName(key)), ": range ends past its ", info->bytes, " bytes"));
   }
   return absl::OkStatus();
 }
@@ -202,9 +197,9 @@ absl::Status AzureStore::Get(const base::Context& context, const ObjectKey& key,
   Ask ask{.method = "GET", .blob = BlobName(key)};
   const bool ranged = offset > 0 || length.has_value();
   if (ranged) {
-    ask.headers.emplace_back(
-        "Range", length ? absl::StrCat("bytes=", offset, "-", offset + *length - 1)
-                        : absl::StrCat("bytes=", offset, "-"));
+    ask.headers.emplace_back("Range",
+                             length ? absl::StrCat("bytes=", offset, "-", offset + *length - 1)
+                                    : absl::StrCat("bytes=", offset, "-"));
   }
   uint64_t taken = 0;
   ask.on_body = [&](std::span<const uint8_t> piece) {
@@ -240,17 +235,16 @@ absl::StatusOr<std::optional<ObjectInfo>> AzureStore::Head(const base::Context& 
 
 absl::Status AzureStore::Delete(const base::Context& context, const ObjectKey& key) {
   // A snapshot that somebody took of it would keep the blob.
-  const Ask ask{.method = "DELETE", .blob = BlobName(key),
-                .headers = {{"x-ms-delete-snapshots", "include"}}};
+  const Ask ask{
+      .method = "DELETE", .blob = BlobName(key), .headers = {{"x-ms-delete-snapshots", "include"}}};
   CEDANA_ASSIGN_OR_RETURN(const http::ClientResponse response, Send(context, ask));
   if (response.status / 100 == 2 || IsAbsentBlob(response)) return absl::OkStatus();
   return AzureErrorOf(What("DELETE", ask.blob), response);
 }
 
-absl::StatusOr<AzureStore::Page> AzureStore::ReadPage(const base::Context& context,
-                                                      const std::string& prefix,
-                                                      const std::string& marker,
-                                                      size_t limit) const {
+absl::StatusOr<AzureListing> AzureStore::ReadPage(const base::Context& context,
+                                                  const std::string& prefix,
+                                                  const std::string& marker, size_t limit) const {
   Ask ask{.method = "GET"};
   ask.query = {{"restype", "container"},
                {"comp", "list"},
@@ -262,8 +256,7 @@ absl::StatusOr<AzureStore::Page> AzureStore::ReadPage(const base::Context& conte
   if (!marker.empty()) ask.query.emplace_back("marker", marker);
   CEDANA_ASSIGN_OR_RETURN(const http::ClientResponse response, Send(context, ask));
   if (response.status != 200) return AzureErrorOf(What("LIST", options_.prefix + prefix), response);
-  CEDANA_ASSIGN_OR_RETURN(AzureListing listing, ParseAzureListing(response.body, options_.prefix));
-  return Page{std::move(listing)};
+  return ParseAzureListing(response.body, options_.prefix);
 }
 
 absl::StatusOr<std::vector<ObjectInfo>> AzureStore::List(const base::Context& context,
@@ -279,7 +272,7 @@ absl::StatusOr<std::vector<ObjectInfo>> AzureStore::List(const base::Context& co
   while (true) {
     // Pages that are only skipped through may be as large as they come.
     const bool skips = after > prefix && !known && result.empty();
-    absl::StatusOr<Page> page =
+    absl::StatusOr<AzureListing> page =
         ReadPage(context, prefix, marker, skips ? kPageMax : limit - result.size());
     if (known && marker == *known && absl::IsInvalidArgument(page.status())) {
       return List(context, prefix, after, limit);  // the marker is too old, and forgotten by now

@@ -16,6 +16,8 @@
 
 namespace cedana::objstore {
 
+struct AzureListing;
+
 struct AzureOptions {
   // "https://ACCOUNT.blob.core.windows.net"; of an emulator "http://127.0.0.1:10000/ACCOUNT".
   std::string endpoint;
@@ -58,7 +60,6 @@ class AzureStore final : public ObjectStore {
 
  private:
   struct Ask;
-  struct Page;
   struct Bookmark {
     std::string prefix;
     std::string after;
@@ -75,8 +76,8 @@ class AzureStore final : public ObjectStore {
   // What is wrong with a range that is empty, too large to be asked for, or was refused.
   absl::Status CheckRange(const base::Context& context, const ObjectKey& key, uint64_t offset,
                           std::optional<uint64_t> length);
-  absl::StatusOr<Page> ReadPage(const base::Context& context, const std::string& prefix,
-                                const std::string& marker, size_t limit) const;
+  absl::StatusOr<AzureListing> ReadPage(const base::Context& context, const std::string& prefix,
+                                        const std::string& marker, size_t limit) const;
   std::optional<std::string> MarkerFor(const std::string& prefix, const std::string& after);
   void Remember(Bookmark bookmark);
   absl::StatusOr<SignedRequest> Sign(const ObjectKey& key, const char* method,
