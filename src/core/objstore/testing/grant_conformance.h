@@ -56,7 +56,10 @@ class GrantConformance : public testing::TestWithParam<GrantMaker> {
     http::ClientRequest request;
     request.method = grant.method;
     request.url = grant.url;
-    request.headers = grant.headers;
+    for (const auto& header : grant.headers) {
+      // Said by whoever sends the body, so that another size is another length.
+      if (header.first != "content-length") request.headers.push_back(header);
+    }
     request.headers.insert(request.headers.end(), more.begin(), more.end());
     request.body = body;
     request.has_body = grant.method == "PUT";
