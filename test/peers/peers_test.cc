@@ -24,7 +24,7 @@ http::Client* Http() {
 std::string FreshPrefix() { return absl::StrCat("t-", base::SystemRandom().Next64()); }
 
 std::shared_ptr<ObjectStore> Azurite() {
-  return AzureStore::Create({.endpoint = Setting("CEDANA_PEER_AZURITE"),
+  return AzureStore::Create({.endpoint = Setting("CEDANA_PEER_AZURE"),
                              .container = "packs",
                              .prefix = FreshPrefix(),
                              .account = "devstoreaccount1",
