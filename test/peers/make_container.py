@@ -17,7 +17,7 @@ import urllib.request
 def main():
     endpoint, name, credentials = sys.argv[1:]
     with open(credentials) as file:
-        account, key = (json.load(file)[member] for member in ("account", "key"))
+        account, key = json.load(file).values()
     path = f"/{account}/{name}"
     headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
     text = "PUT" + "\n" * 12

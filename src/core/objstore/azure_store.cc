@@ -86,8 +86,8 @@ struct AzureStore::Ask {
   std::function<absl::Status(std::span<const uint8_t>)> on_body;
 };
 
-AzureStore::AzureStore(AzureOptions options, std::optional<AzureAccount> account, std::string path,
-                       http::Client* client, base::Clock* clock)
+AzureStore::AzureStore(AzureOptions options, std::optional<AzureAccount> account,
+                       const std::string& path, http::Client* client, base::Clock* clock)
     : options_(std::move(options)),
       account_(std::move(account)),
       origin_(options_.endpoint.substr(0, options_.endpoint.size() - path.size())),
@@ -120,9 +120,9 @@ absl::StatusOr<std::unique_ptr<AzureStore>> AzureStore::Create(AzureOptions opti
   options.prefix = std::string(absl::StripSuffix(options.prefix, "/"));
   if (!options.prefix.empty()) options.prefix += "/";
   const size_t slash = options.endpoint.find('/', https ? 8 : 7);
-  std::string path = slash == std::string::npos ? "" : options.endpoint.substr(slash);
+  const std::string path = slash == std::string::npos ? "" : options.endpoint.substr(slash);
   return std::unique_ptr<AzureStore>(
-      new AzureStore(std::move(options), std::move(account), std::move(path), client, clock));
+      new AzureStore(std::move(options), std::move(account), path, client, clock));
 }
 
 Capabilities AzureStore::capabilities() const {

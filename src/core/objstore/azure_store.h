@@ -66,7 +66,7 @@ class AzureStore final : public ObjectStore {
     std::string marker;  // of the page where the keys after `after` begin
   };
 
-  AzureStore(AzureOptions options, std::optional<AzureAccount> account, std::string path,
+  AzureStore(AzureOptions options, std::optional<AzureAccount> account, const std::string& path,
              http::Client* client, base::Clock* clock);
 
   std::string BlobName(const ObjectKey& key) const { return options_.prefix + key.text(); }

@@ -56,7 +56,11 @@ class GrantConformance : public testing::TestWithParam<GrantMaker> {
     http::ClientRequest request;
     request.method = grant.method;
     request.url = grant.url;
-    request.headers = grant.headers;
+    for (const auto& [name, value] : grant.headers) {
+      // The client says how much it sends: the truth, not what was signed.
+      if (!absl::EqualsIgnoreCase(name, "content-length"))
+        request.headers.emplace_back(name, value);
+    }
     request.headers.insert(request.headers.end(), more.begin(), more.end());
     request.body = body;
     request.has_body = grant.method == "PUT";
