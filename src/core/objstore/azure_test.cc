@@ -350,6 +350,20 @@ TEST(AzureStore, MeetsWhatCloudsDo) {
   EXPECT_EQ(put({.lose_reply = true}).code(), StatusCode::kUnknown);
   EXPECT_EQ(*Fetch(*cloud.store, Key("new")), bytes);
 
+  // A read changes nothing: whatever became of it, it may be tried again.
+  for (ImposterFault fault : {ImposterFault{.no_answer = true}, ImposterFault{.lose_reply = true},
+                              ImposterFault{.status = 500, .code = "OperationTimedOut"}}) {
+    cloud.imposter->ClearFaults();
+    cloud.imposter->AddFault(fault);
+    EXPECT_EQ(Fetch(*cloud.store, Key("there")).status().code(), StatusCode::kUnavailable);
+    EXPECT_EQ(cloud.store->Head({}, Key("there")).status().code(), StatusCode::kUnavailable);
+    EXPECT_EQ(cloud.store->List({}, "", "", 1).status().code(), StatusCode::kUnavailable);
+    EXPECT_EQ(cloud.store->Delete({}, Key("other")).code(), StatusCode::kUnknown);
+  }
+  cloud.imposter->ClearFaults();
+  cloud.imposter->AddFault({.operation = Operation::kList, .times = 1, .cut_after = 20});
+  EXPECT_EQ(cloud.store->List({}, "", "", 1).status().code(), StatusCode::kUnavailable);
+
   cloud.imposter->AddFault({.operation = Operation::kGet, .times = 1, .cut_after = 5000});
   EXPECT_EQ(Fetch(*cloud.store, Key("there")).status().code(), StatusCode::kDataLoss);
   cloud.imposter->AddFault({.operation = Operation::kGet, .times = 1, .cut_after = 100});
