@@ -344,6 +344,7 @@ void AzureStore::Remember(Bookmark bookmark) {
 absl::StatusOr<SignedRequest> AzureStore::Sign(const ObjectKey& key, const char* method,
                                                const char* permissions, absl::Time expires) const {
   if (!account_) return absl::UnimplementedError("azure: a SAS signs nothing for others");
+  if (expires <= clock_->Now()) return absl::InvalidArgumentError("grant that has ended already");
   const BlobSas sas{.permissions = permissions,
                     .container = options_.container,
                     .blob = BlobName(key),

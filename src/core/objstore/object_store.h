@@ -60,7 +60,9 @@ struct Capabilities {
   bool signs_requests = false;  // SignPut and SignGet work
   bool grant_enforces_size = false;
   bool grant_enforces_checksum = false;
-  bool grant_enforces_create_only = false;
+  bool grant_enforces_create_only = false;  // where not, Put's create_only is a look before a write
+  // Head gives the CRC-32C of what was uploaded with one. List gives it only where ObjectInfo has
+  // it.
   bool keeps_checksum = false;
 };
 
@@ -88,7 +90,8 @@ class ObjectStore {
   virtual Capabilities capabilities() const = 0;
 
   // Grants: one create-only upload of exactly these bytes, as far as capabilities() says; reads of
-  // any range. Good until `expires`. No network is used. kUnimplemented without `signs_requests`.
+  // any range. Good until `expires`; kInvalidArgument when that is over. No network is used.
+  // kUnimplemented without `signs_requests`.
   virtual absl::StatusOr<SignedRequest> SignPut(const ObjectKey& key, uint64_t bytes,
                                                 uint32_t crc32c, absl::Time expires) const;
   virtual absl::StatusOr<SignedRequest> SignGet(const ObjectKey& key, absl::Time expires) const;

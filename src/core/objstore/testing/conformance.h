@@ -221,6 +221,26 @@ TEST_P(ObjectStoreConformance, DeletesOnceOrTwice) {
   EXPECT_TRUE(Put("d/x/1", RandomBytes(10)).ok());
 }
 
+TEST_P(ObjectStoreConformance, SignsIfItSaysSo) {
+  const absl::Time soon = absl::Now() + absl::Minutes(5);
+  const auto put = store().SignPut(Key("s/new"), 10, 1, soon);
+  const auto get = store().SignGet(Key("s/new"), soon);
+  if (!store().capabilities().signs_requests) {
+    EXPECT_EQ(put.status().code(), absl::StatusCode::kUnimplemented);
+    EXPECT_EQ(get.status().code(), absl::StatusCode::kUnimplemented);
+    return;
+  }
+  ASSERT_TRUE(put.ok() && get.ok());
+  EXPECT_EQ(put->method, "PUT");
+  EXPECT_EQ(get->method, "GET");
+  EXPECT_NE(put->url, get->url);
+  const absl::Time over = absl::Now() - absl::Seconds(5);
+  EXPECT_EQ(store().SignPut(Key("s/new"), 10, 1, over).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(store().SignGet(Key("s/new"), over).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST_P(ObjectStoreConformance, OneOfManyCreatorsWins) {
   constexpr int kRounds = 20;
   constexpr int kCreators = 8;
