@@ -43,6 +43,11 @@ std::shared_ptr<ObjectStore> OpenPeer(Dialect dialect, absl::string_view options
 }
 
 std::shared_ptr<ObjectStore> Versitygw() { return OpenPeer(Dialect::kS3, "&style=path"); }
+// As if it were one of the servers that know neither checksums nor conditions: what then binds a
+// grant's size is its signed length alone.
+std::shared_ptr<ObjectStore> PlainVersitygw() {
+  return OpenPeer(Dialect::kS3, "&style=path&checksum=no&conditional=no");
+}
 std::shared_ptr<ObjectStore> FakeGcs() { return OpenPeer(Dialect::kGcs); }
 std::shared_ptr<ObjectStore> Azurite() { return OpenPeer(Dialect::kAzure); }
 
@@ -51,6 +56,10 @@ auto ErrorsOf(Dialect dialect) { return std::bind_front(ErrorOfAnswer, dialect);
 INSTANTIATE_TEST_SUITE_P(Versitygw, ObjectStoreConformance, testing::Values(StoreMaker{Versitygw}));
 INSTANTIATE_TEST_SUITE_P(Versitygw, GrantConformance,
                          testing::Values(GrantMaker{.make = Versitygw,
+                                                    .error_of = ErrorsOf(Dialect::kS3)}));
+
+INSTANTIATE_TEST_SUITE_P(PlainVersitygw, GrantConformance,
+                         testing::Values(GrantMaker{.make = PlainVersitygw,
                                                     .error_of = ErrorsOf(Dialect::kS3)}));
 
 INSTANTIATE_TEST_SUITE_P(FakeGcs, ObjectStoreConformance,

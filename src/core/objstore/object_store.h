@@ -60,7 +60,10 @@ struct Capabilities {
   bool signs_requests = false;  // SignPut and SignGet work
   bool grant_enforces_size = false;
   bool grant_enforces_checksum = false;
-  bool grant_enforces_create_only = false;  // where not, Put's create_only is a look before a write
+  bool grant_enforces_create_only = false;
+  // Put's create_only is decided by the store. Where not, it is a look before the write, which two
+  // writers at once defeat.
+  bool creates_atomically = true;
   // Head gives the CRC-32C of what was uploaded with one. List gives it only where ObjectInfo has
   // it.
   bool keeps_checksum = false;

@@ -95,12 +95,12 @@ INSTANTIATE_TEST_SUITE_P(S3, FaultConformance, testing::Values(CloudMaker{[] {
 TEST(S3Store, SaysWhatItsGrantsEnforce) {
   const Capabilities all = Cloud().store->capabilities();
   EXPECT_TRUE(all.signs_requests && all.grant_enforces_size && all.grant_enforces_checksum &&
-              all.grant_enforces_create_only && all.keeps_checksum);
+              all.grant_enforces_create_only && all.creates_atomically && all.keeps_checksum);
   const Capabilities less =
       Cloud("", "&conditional=no&checksum=no", kPlainServer).store->capabilities();
   EXPECT_TRUE(less.signs_requests && less.grant_enforces_size);
   EXPECT_FALSE(less.grant_enforces_checksum || less.grant_enforces_create_only ||
-               less.keeps_checksum);
+               less.creates_atomically || less.keeps_checksum);
 }
 
 TEST(S3Store, WritesToServersWithoutConditionsOrChecksums) {
