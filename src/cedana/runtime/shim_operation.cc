@@ -24,6 +24,7 @@
 #include "cedana/runtime/shim_server.h"
 #include "cedana/runtime/shim_wire.h"
 #include "cedana/runtime/spawn.h"
+#include "cedana/runtime/tree_hold.h"
 #include "core/base/status.h"
 
 namespace cedana::runtime {
@@ -74,6 +75,7 @@ absl::StatusOr<base::Json> ShimServer::RunCriu(int fd, const base::Json& message
   operation.owner = fd;
   operation.restore = request.restore;
   operation.kill_cgroup = request.kill_cgroup;
+  operation.hold_cgroups = request.hold_cgroups;
   operation.pidfile = PidfileOf(request.argv);
   operation.hold_output = request.hold_output;
   operation.last_beat = loop_.Now();
@@ -171,9 +173,12 @@ void ShimServer::CriuEnded(int status) {
   operation_.reset();
   loop_.CancelTimer(operation.beat_timer);
   loop_.CancelTimer(operation.guard_timer);
+  // First of all, and not left to the daemon, which may be dead or stopped.
+  if (const absl::Status status = CureAndThaw(operation.hold_cgroups); !status.ok()) {
+    LogError("connections not cured", std::string(status.message()));
+  }
   if (operation.guard != nullptr && WIFSIGNALED(status)) {
-    // What CRIU had begun in the dumped process ends, and the daemon, told below, has the time to
-    // cure its connections; then the process is let go and runs on.
+    // What CRIU had begun in the dumped process ends; then the process is let go and runs on.
     const std::shared_ptr<ParasiteGuard> guard = std::move(operation.guard);
     loop_.After(kParasiteTime, [guard] {});
   }

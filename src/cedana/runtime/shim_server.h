@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cedana/runtime/event_loop.h"
 #include "cedana/runtime/job_stdio.h"
@@ -56,6 +57,7 @@ class ShimServer {
     pid_t pid = 0;
     bool restore = false;
     std::string kill_cgroup;
+    std::vector<std::string> hold_cgroups;
     std::string pidfile;
     bool hold_output = false;
     std::optional<JobPipes> pipes;
