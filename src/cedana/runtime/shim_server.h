@@ -67,6 +67,8 @@ class ShimServer {
     int beat_timer = 0;
     std::unique_ptr<ParasiteGuard> guard;  // dumps
     int guard_timer = 0;
+    absl::Duration hold_seen;    // when hold_cgroups were looked at
+    absl::Duration hold_thawed;  // and last seen not to be frozen
   };
   // What a failed restore may have left is being killed.
   struct Purge {
@@ -103,6 +105,7 @@ class ShimServer {
   absl::StatusOr<pid_t> SpawnCriu(const CriuRequest& request, Operation* operation);
   void CheckBeat();
   void Guard();
+  void WatchHold();
   void KillDaemon(const Connection& connection);
   void OwnerLost();
   void CriuEnded(int status);

@@ -10,6 +10,7 @@
 #include "cedana/runtime/cgroup.h"
 #include "cedana/runtime/procfs.h"
 #include "cedana/runtime/tcp_repair.h"
+#include "core/base/fd.h"
 #include "core/base/status.h"
 
 namespace cedana::runtime {
@@ -92,11 +93,24 @@ absl::Status CureAndThaw(const std::vector<std::string>& cgroups) {
     for (const int pid : pids.value_or(std::vector<int>())) result.Update(LeaveTcpRepair(pid));
   }
   // All of them are cured before the first one runs: processes share sockets.
+  result.Update(Thaw(cgroups));
+  return result;
+}
+
+absl::Status Thaw(const std::vector<std::string>& cgroups) {
+  absl::Status result;
   for (const std::string& cgroup : cgroups) {
     const absl::Status status = SetFreeze(cgroup, false);
     if (!status.ok() && Exists(cgroup)) result.Update(status);
   }
   return result;
+}
+
+bool IsFrozen(const std::vector<std::string>& cgroups) {
+  return std::any_of(cgroups.begin(), cgroups.end(), [](const std::string& cgroup) {
+    return absl::StartsWith(base::ReadFile(absl::StrCat(cgroup, "/cgroup.freeze"), 16).value_or(""),
+                            "1");
+  });
 }
 
 absl::Status ReleaseTree(const std::vector<std::string>& cgroups) {

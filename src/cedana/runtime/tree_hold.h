@@ -27,6 +27,10 @@ std::vector<std::string> FindHold(const std::vector<int>& pids, const std::strin
 // Takes every socket of their processes out of TCP repair mode, then thaws. Cgroups that are gone
 // are no error; it can be repeated.
 absl::Status CureAndThaw(const std::vector<std::string>& cgroups);
+absl::Status Thaw(const std::vector<std::string>& cgroups);
+
+// Is any of them frozen, or about to be?
+bool IsFrozen(const std::vector<std::string>& cgroups);
 
 // Undoes HoldTree: what was moved goes back. Thawed first: CureAndThaw.
 absl::Status ReleaseTree(const std::vector<std::string>& cgroups);

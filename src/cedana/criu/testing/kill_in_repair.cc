@@ -3,7 +3,7 @@
 // TCP repair mode. CEDANA_KILL_CRIU_AT says which:
 //
 //   read   before the connection's queues are read
-//   end    before the tree is killed (the hold puts connections back into repair mode for it)
+//   end    before the tree is killed, for which the hold has put all of them back into it
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,16 +19,15 @@
 namespace {
 
 bool seized = false;  // before, CRIU only tries out what the kernel can do
-bool left = false;    // a connection has been taken out of repair mode
 
 template <typename Function>
 Function* Next(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
 }
 
-bool IsTheMoment() {
+void DieIfAt(const char* moment) {
   const char* at = getenv("CEDANA_KILL_CRIU_AT");
-  return at != nullptr && seized && strcmp(at, left ? "end" : "read") == 0;
+  if (seized && at != nullptr && strcmp(at, moment) == 0) syscall(SYS_kill, getpid(), SIGKILL);
 }
 
 }  // namespace
@@ -37,12 +36,15 @@ extern "C" {
 
 int setsockopt(int fd, int level, int name, const void* value, socklen_t size) noexcept {
   const int result = Next<decltype(setsockopt)>("setsockopt")(fd, level, name, value, size);
-  if (level != IPPROTO_TCP || name != TCP_REPAIR) return result;
   int mode = 0;
-  memcpy(&mode, value, sizeof(mode));
-  if (mode == 1 && IsTheMoment()) syscall(SYS_kill, getpid(), SIGKILL);
-  left = left || mode != 1;
+  if (level == IPPROTO_TCP && name == TCP_REPAIR) memcpy(&mode, value, sizeof(mode));
+  if (mode == 1) DieIfAt("read");
   return result;
+}
+
+int kill(pid_t pid, int signal) noexcept {
+  if (signal == SIGKILL) DieIfAt("end");
+  return Next<decltype(kill)>("kill")(pid, signal);
 }
 
 long ptrace(enum __ptrace_request request, ...) noexcept {
