@@ -1,5 +1,7 @@
 // tcp_peer server PORT     listens on 127.0.0.1 (0: any port) and prints `listening PORT`
 // tcp_peer client PORT     connects to it
+// tcp_peer heir PORT       the same, but a child has inherited the connection and does the talking,
+//                          so that one process has it that is dumped before the one that uses it
 //
 // Two processes, each outside the other's tree, with a connection that must survive the dump of
 // either. The client sends numbered messages; the server checks number and content and echoes;
@@ -11,6 +13,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <cstdint>
@@ -96,7 +99,10 @@ void Report() {
   }
 }
 
+void StartReporting() { std::thread(Report).detach(); }
+
 int RunServer(int fd, sockaddr_in address) {
+  StartReporting();
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   socklen_t size = sizeof(address);
@@ -113,12 +119,19 @@ int RunServer(int fd, sockaddr_in address) {
 }
 
 // Sends a message each 2 ms and keeps one in flight, so that a dump finds data on its way.
-int RunClient(int fd, const sockaddr_in& address) {
+int RunClient(int fd, const sockaddr_in& address, bool heir) {
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     workload::Say("BAD connect: %s", std::strerror(errno));
     return 1;
   }
   workload::Say("connected");
+  if (const pid_t child = heir ? fork() : 0; child != 0) {
+    int status = 1 << 8;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WEXITSTATUS(status);
+  }
+  StartReporting();
   bool good = SendAll(fd, Make(1));
   for (uint64_t number = 1; good; ++number) {
     Message echo;
@@ -137,8 +150,8 @@ int RunClient(int fd, const sockaddr_in& address) {
 
 int main(int argc, char** argv) {
   const std::string mode = argc == 3 ? argv[1] : "";
-  if (mode != "server" && mode != "client") {
-    workload::Say("usage: tcp_peer server|client PORT");
+  if (mode != "server" && mode != "client" && mode != "heir") {
+    workload::Say("usage: tcp_peer server|client|heir PORT");
     return 2;
   }
   sockaddr_in address = {};
@@ -146,8 +159,6 @@ int main(int argc, char** argv) {
   address.sin_port = htons(static_cast<uint16_t>(std::atoi(argv[2])));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  std::thread(Report).detach();
   // A detached reporter must not outlive main's statics: leave without running destructors.
-  const int code = mode == "server" ? RunServer(fd, address) : RunClient(fd, address);
-  _exit(code);
+  _exit(mode == "server" ? RunServer(fd, address) : RunClient(fd, address, mode == "heir"));
 }

@@ -1,4 +1,5 @@
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cedana/criu/criu.h"
 
 namespace cedana::criu {
@@ -48,6 +49,12 @@ std::vector<std::string> RestoreCommand(const CriuProgram& program, const Restor
 
 std::vector<std::string> HookEnvironment(const std::string& folder) {
   return {absl::StrCat("CEDANA_HOOK_SOCKET=", folder, "/hook.sock")};
+}
+
+std::vector<std::string> HoldEnvironment(const std::string& library,
+                                         const std::vector<std::string>& cgroups) {
+  return {absl::StrCat("LD_PRELOAD=", library),
+          absl::StrCat("CEDANA_HOLD_CGROUPS=", absl::StrJoin(cgroups, "\n"))};
 }
 
 }  // namespace cedana::criu

@@ -64,12 +64,8 @@ std::vector<std::string> HookEnvironment(const std::string& folder);
 class ImageCapture {
  public:
   using Store = std::function<absl::Status(const std::string& name, transfer::ByteSource& source)>;
-  // Told of each file in the order in which CRIU opens them, before any of its bytes is read. CRIU
-  // waits meanwhile, with everything frozen.
-  using OnOpen = std::function<void(const std::string& name)>;
   static absl::StatusOr<std::unique_ptr<ImageCapture>> Listen(const std::string& folder,
-                                                              Store store,
-                                                              OnOpen on_open = nullptr);
+                                                              Store store);
   virtual ~ImageCapture() = default;  // closes everything: CRIU gets EPIPE, undoes all, exits 1
   // True when every pipe that CRIU has handed over so far was read to EOF.
   // Waits at most `timeout`; the error is the first that a Store gave, or kAborted: CRIU hung up
@@ -122,27 +118,14 @@ absl::StatusOr<DumpStats> ReadDumpStats(const std::string& folder);
 
 // --- established TCP connections ----------------------------------------------------------------
 
-// CRIU keeps the sockets of established connections in repair mode until the dump's end, and an
-// nftables table keeps packets from them. If it is killed meanwhile, the process's next send or
-// receive fails with EPERM, sooner than anybody could help (30 of 30 times with a program that
-// talks all the time). Repair mode is not needed while memory is dumped and while the commit is
-// waited for, only when the process is ended; the table does the rest. So this takes each process's
-// sockets out of it as soon as the process's memory follows. A CRIU killed then costs a connection
-// nothing but the time until CureTcp has deleted the table. Thread-safe.
-class TcpHold {
- public:
-  // Of an ImageCapture of a dump with `tcp_established`, as its OnOpen.
-  void OnImage(const std::string& name);
-  // Back into repair mode, so that the connections end without a word to the peer. Required before
-  // the yes to a dump that ends the process; an error must become a no.
-  absl::Status Reenter();
-
- private:
-  absl::Mutex mutex_;
-  int pid_ ABSL_GUARDED_BY(mutex_) = 0;  // whose page map was opened last
-  std::vector<base::UniqueFd> sockets_ ABSL_GUARDED_BY(mutex_);
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
-};
+// Environment for the CRIU of a dump with `tcp_established`, beside HookEnvironment: `library`
+// (what repair_hold.cc becomes) keeps a killed CRIU from costing a connection. `cgroups`, of
+// runtime::HoldTree, are frozen while CRIU has a socket in repair mode, and that only while it
+// reads its queues and while it ends the process: else repair mode would last as long as the dump,
+// and a process that sends or receives in it gets an error. Whoever starts CRIU calls
+// runtime::CureAndThaw for them at its end. A CRIU that is linked statically ignores the library.
+std::vector<std::string> HoldEnvironment(const std::string& library,
+                                         const std::vector<std::string>& cgroups);
 
 // Sockets that a killed CRIU left in TCP repair mode are brought back, and its tables deleted.
 // Processes and tables that are gone are no error; it can be repeated. After CRIU was killed call

@@ -6,12 +6,16 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "cedana/criu/criu.h"
 #include "cedana/criu/testing/criu_trial.h"
+#include "cedana/runtime/cgroup.h"
+#include "cedana/runtime/tree_hold.h"
 #include "core/base/fd.h"
 #include "core/base/status.h"
 #include "core/base/thread.h"
@@ -25,6 +29,9 @@ class CriuTcp : public testing::Test {
   void SetUp() override {
     const auto program = CriuTrial::Find();
     ASSERT_TRUE(program.ok()) << program.status();
+    auto cgroups = runtime::Cgroups::Open(absl::StrCat("criu-tcp-test-", ::getpid()));
+    ASSERT_TRUE(cgroups.ok()) << cgroups.status();
+    cgroups_.emplace(*std::move(cgroups));
     base::UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -45,8 +52,11 @@ class CriuTcp : public testing::Test {
       }
     });
     ASSERT_TRUE(CriuTrial::WaitLog(client_.log, "ok", 0));
+    ASSERT_TRUE(runtime::MoveToCgroup(cgroups_->root(), client_.pid).ok());
   }
   void TearDown() override {
+    EXPECT_TRUE(runtime::KillCgroup(cgroups_->root(), absl::Seconds(10)).ok());
+    EXPECT_TRUE(runtime::RemoveCgroup(cgroups_->root()).ok());
     ::shutdown(peer_.get(), SHUT_RDWR);
     echo_.Join();
   }
@@ -78,7 +88,23 @@ class CriuTcp : public testing::Test {
   }
   CriuTrial::DumpRun WithHold() {
     return {.flags = {.pid = client_.pid, .tcp_established = true},
-            .on_open = [this](const std::string& name) { hold_.OnImage(name); }};
+            .environment = HoldEnvironment(CEDANA_CRIU_HOLD, {cgroups_->root()})};
+  }
+  // CRIU kills itself when the connection has just been put into repair mode.
+  CriuTrial::DumpRun KilledAt(const std::string& moment) {
+    CriuTrial::DumpRun run = WithHold();
+    run.environment[0].append(":" CEDANA_KILL_IN_REPAIR);
+    run.environment.push_back("CEDANA_KILL_CRIU_AT=" + moment);
+    return run;
+  }
+  // What a shim does at CRIU's end.
+  void ExpectHeldThenThaw() {
+    absl::SleepFor(absl::Milliseconds(300));  // runs, it would try to talk
+    EXPECT_EQ(base::ReadFile(cgroups_->root() + "/cgroup.freeze").value_or(""), "1\n");
+    EXPECT_TRUE(runtime::CureAndThaw({cgroups_->root()}).ok());
+  }
+  void ExpectNotFrozen() {
+    EXPECT_EQ(base::ReadFile(cgroups_->root() + "/cgroup.freeze").value_or(""), "0\n");
   }
   // CRIU stands still at the memory until `then` is done: it waits for room in our pipe, and its
   // program in the process for a command. (Killed while that carries one out, the process may die
@@ -104,18 +130,17 @@ class CriuTcp : public testing::Test {
   base::Thread echo_;
   CriuTrial trial_;
   CriuTrial::Process client_;
-  TcpHold hold_;
+  std::optional<runtime::Cgroups> cgroups_;
   absl::Notification reached_;
   absl::Notification go_on_;
 };
 
 TEST_F(CriuTcp, AConnectionGoesOnAfterDumpAndRestore) {
-  CriuTrial::DumpRun run = WithHold();
-  run.decide = [this](const std::string&, int) { return hold_.Reenter(); };
-  const auto dump = trial_.Dump(std::move(run));
+  const auto dump = trial_.Dump(WithHold());
   ASSERT_EQ(dump.exit_code, 0) << dump.telling;
   ASSERT_TRUE(CriuTrial::Gone({client_.pid}));
   EXPECT_EQ(Tables().size(), 1u);  // keeps the peer from noticing
+  EXPECT_TRUE(runtime::CureAndThaw({cgroups_->root()}).ok());
   const auto restore = trial_.Restore({.flags = {.tcp_established = true}});
   ASSERT_EQ(restore.exit_code, 0) << restore.telling << restore.drained;
   ExpectConnected();
@@ -127,17 +152,18 @@ TEST_F(CriuTcp, AConnectionGoesOnAfterADumpThatLeavesRunning) {
   run.flags.leave_running = true;
   const auto dump = trial_.Dump(std::move(run));
   EXPECT_EQ(dump.exit_code, 0) << dump.telling;
+  ExpectNotFrozen();
   ExpectConnected();
   EXPECT_TRUE(Tables().empty());
 }
 
 TEST_F(CriuTcp, AConnectionGoesOnAfterANo) {
   CriuTrial::DumpRun run = WithHold();
-  run.decide = [this](const std::string&, int) -> absl::Status {
-    EXPECT_TRUE(hold_.Reenter().ok());
+  run.decide = [](const std::string&, int) -> absl::Status {
     return absl::UnavailableError("commit failed");
   };
   EXPECT_EQ(trial_.Dump(std::move(run)).exit_code, 255);
+  ExpectNotFrozen();
   ExpectConnected();
   EXPECT_TRUE(Tables().empty());
 }
@@ -148,6 +174,26 @@ TEST_F(CriuTcp, CloseInTheMiddleLeavesTheConnection) {
   EXPECT_EQ(dump.exit_code, 1);
   ExpectConnected();
   EXPECT_TRUE(Tables().empty());
+}
+
+TEST_F(CriuTcp, SurvivesCriuKilledWhileItReadsTheConnection) {
+  EXPECT_EQ(trial_.Dump(KilledAt("read")).exit_code, 128 + SIGKILL);
+  ExpectHeldThenThaw();
+  ExpectCured();
+}
+
+TEST_F(CriuTcp, SurvivesCriuKilledWhenItWasAboutToEndTheProcess) {
+  EXPECT_EQ(trial_.Dump(KilledAt("end")).exit_code, 128 + SIGKILL);
+  ExpectHeldThenThaw();
+  ExpectCured();
+}
+
+TEST_F(CriuTcp, WithoutACgroupAConnectionIsReadAllTheSame) {
+  CriuTrial::DumpRun run = WithHold();
+  run.environment = HoldEnvironment(CEDANA_CRIU_HOLD, {});
+  run.flags.leave_running = true;
+  EXPECT_EQ(trial_.Dump(std::move(run)).exit_code, 0);
+  ExpectConnected();
 }
 
 TEST_F(CriuTcp, SurvivesCriuKilledWhileMemoryIsDumped) {
@@ -179,7 +225,7 @@ class CriuTcpCure : public CriuTcp {
 
 TEST_F(CriuTcpCure, EndsRepairMode) {
   CriuTrial::DumpRun run = Stuck([](ImageCapture&, pid_t criu) { ::kill(criu, SIGKILL); });
-  run.on_open = nullptr;
+  run.environment.clear();
   EXPECT_EQ(trial_.Dump(std::move(run)).exit_code, 128 + SIGKILL);
   EXPECT_TRUE(CureTcp({client_.pid}, {}).ok());
   ExpectCured();

@@ -1,5 +1,6 @@
 // What needs no CRIU: requests, command lines, logs, statistics, the hook.
 #include "cedana/criu/criu.h"
+#include "cedana/criu/connection_text_internal.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,7 +21,6 @@
 #include "cedana/criu/image_request.h"
 #include "cedana/criu/program_internal.h"
 #include "cedana/criu/run_program_internal.h"
-#include "cedana/criu/tcp_sockets_internal.h"
 #include "core/base/fd.h"
 #include "core/base/status.h"
 #include "core/base/thread.h"

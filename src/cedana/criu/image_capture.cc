@@ -29,9 +29,8 @@ class Capture final : public ImageCapture {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ImageCapture>> ImageCapture::Listen(const std::string& folder,
-                                                                   Store store, OnOpen on_open) {
+                                                                   Store store) {
   ImageStreams::Role role;
-  role.on_open = std::move(on_open);
   role.carry = [store = std::move(store)](ImageStream& stream) -> absl::Status {
     StreamSource source(stream);
     CEDANA_RETURN_IF_ERROR(store(stream.name(), source));

@@ -106,7 +106,6 @@ bool ImageStreams::Serve(ImageConnection& connection) {
           status = connection.Answer(role_.exists(connection.name()));
           break;
         case ImageConnection::Event::kPipe:
-          if (role_.on_open) role_.on_open(connection.name());
           if (!Open(connection.name(), connection.TakePipe())) return false;
           break;
       }

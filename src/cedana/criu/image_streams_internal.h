@@ -31,8 +31,6 @@ class ImageStreams {
     bool restore = false;
     // Restore only; on the control thread, so it must not wait for anything.
     std::function<bool(const std::string& name)> exists;
-    // Dump only, may be null; on the control thread, in CRIU's order, before anything is read.
-    std::function<void(const std::string& name)> on_open;
     // Carries one file, on that file's thread. The stream is closed after it.
     std::function<absl::Status(ImageStream& stream)> carry;
   };

@@ -5,10 +5,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "cedana/criu/connection_text_internal.h"
 #include "cedana/criu/criu.h"
 #include "cedana/criu/program_internal.h"
 #include "cedana/criu/run_program_internal.h"
-#include "cedana/criu/tcp_sockets_internal.h"
+#include "cedana/runtime/tcp_repair.h"
 #include "core/base/status.h"
 
 namespace cedana::criu {
@@ -48,7 +49,8 @@ absl::StatusOr<std::vector<std::string>> ListCriuTables() {
 absl::StatusOr<std::vector<std::string>> CriuTablesOf(const std::vector<int>& pids) {
   std::vector<std::string> connections;
   for (const int pid : pids) {
-    CEDANA_ASSIGN_OR_RETURN(const std::vector<base::UniqueFd> sockets, TakeTcpSockets(pid));
+    CEDANA_ASSIGN_OR_RETURN(const std::vector<base::UniqueFd> sockets,
+                            runtime::TakeTcpSockets(pid));
     for (const base::UniqueFd& socket : sockets)
       connections.push_back(ConnectionText(socket.get()));
   }
@@ -63,6 +65,14 @@ absl::StatusOr<std::vector<std::string>> CriuTablesOf(const std::vector<int>& pi
     if (locks) found.push_back(table);
   }
   return found;
+}
+
+absl::Status CureTcp(const std::vector<int>& pids, const std::vector<std::string>& nft_tables) {
+  absl::Status result;
+  // First: a process that sends or receives in repair mode gets an error.
+  for (const int pid : pids) result.Update(runtime::LeaveTcpRepair(pid));
+  result.Update(DeleteCriuTables(nft_tables));
+  return result;
 }
 
 absl::Status DeleteCriuTables(const std::vector<std::string>& tables) {

@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "cedana/daemon/stall_watch.h"
 #include "cedana/runtime/procfs.h"
+#include "cedana/runtime/tree_hold.h"
 #include "core/base/fd.h"
 #include "core/base/ids.h"
 #include "core/base/log.h"
@@ -214,20 +215,14 @@ absl::Status DumpOperation::BeginJournal() {
 absl::Status DumpOperation::Listen() {
   TextSource state(ProcessStateJson(request_.pid, facts_));
   CEDANA_RETURN_IF_ERROR(save_->Store("process_state.json", state));
-  criu::ImageCapture::OnOpen on_open;
-  if (facts_.tcp_established) {
-    on_open = [this](const std::string& name) { tcp_hold_.OnImage(name); };
-  }
-  CEDANA_ASSIGN_OR_RETURN(capture_,
-                          criu::ImageCapture::Listen(
-                              folder_->path(),
-                              [this](const std::string& name, transfer::ByteSource& source) {
-                                const absl::Status status = save_->Store(name, source);
-                                // CRIU will only tell of a broken pipe: the reason is ours.
-                                if (!status.ok()) NoteFailure(status);
-                                return status;
-                              },
-                              std::move(on_open)));
+  CEDANA_ASSIGN_OR_RETURN(
+      capture_, criu::ImageCapture::Listen(
+                    folder_->path(), [this](const std::string& name, transfer::ByteSource& source) {
+                      const absl::Status status = save_->Store(name, source);
+                      // CRIU will only tell of a broken pipe: the reason is ours.
+                      if (!status.ok()) NoteFailure(status);
+                      return status;
+                    }));
   CEDANA_ASSIGN_OR_RETURN(
       hook_, criu::HookServer::Listen(folder_->path(), [this](const std::string& action, int) {
         return action == "post-dump" ? PostDump() : absl::OkStatus();
@@ -250,6 +245,30 @@ absl::Status DumpOperation::FindShim() {
   return absl::OkStatus();
 }
 
+// A CRIU that is killed must not cost a connection: see criu/repair_hold.cc.
+void DumpOperation::HoldTree() {
+  if (services_.cgroups == nullptr) return;
+  const std::string name = folder_->path().substr(folder_->path().rfind('/') + 1);
+  auto held = runtime::HoldTree(request_.pid,
+                                request_.job != nullptr ? request_.job->record().cgroup : "", name);
+  if (held.ok()) {
+    hold_ = *std::move(held);
+  } else {
+    base::LogWarn("connections are not held",
+                  {{"subject", Subject()}, {"error", held.status().ToString()}});
+  }
+}
+
+void DumpOperation::ReleaseTree() {
+  // Done by the shim before, if that lives.
+  absl::Status status = runtime::CureAndThaw(hold_);
+  status.Update(runtime::ReleaseTree(hold_));
+  if (!status.ok()) {
+    base::LogError("tree not released", {{"subject", Subject()}, {"error", status.ToString()}});
+  }
+  hold_.clear();
+}
+
 absl::StatusOr<runtime::CriuExit> DumpOperation::Freeze() {
   criu::DumpFlags flags;
   flags.pid = request_.pid;
@@ -263,6 +282,12 @@ absl::StatusOr<runtime::CriuExit> DumpOperation::Freeze() {
   runtime::CriuRequest run;
   run.argv = criu::DumpCommand(criu_, flags);
   run.env = criu::HookEnvironment(folder_->path());
+  if (facts_.tcp_established) {
+    HoldTree();
+    const auto more = criu::HoldEnvironment(services_.settings->hold_library, hold_);
+    run.env.insert(run.env.end(), more.begin(), more.end());
+    run.hold_cgroups = hold_;
+  }
   run.cgroup = cgroup_.empty() ? "" : absl::StrCat(cgroup_, "/criu");
   run.stderr_path = absl::StrCat(folder_->path(), "/criu.stderr");
   frozen_ = true;
@@ -295,8 +320,6 @@ absl::Status DumpOperation::PostDump() {
       committed_ = *std::move(info);
     }
   }
-  // Connections end with the process, and without a word to their peers.
-  if (status.ok() && !request_.leave_running) status = tcp_hold_.Reenter();
   if (!status.ok()) NoteFailure(status);
   return status;
 }
@@ -333,6 +356,7 @@ absl::Status DumpOperation::Conclude(const absl::StatusOr<runtime::CriuExit>& ex
                                            " was committed, but ", Subject(), " still runs (",
                                            failure.message(), ")"));
   }
+  ReleaseTree();
   if (!post_dump_seen) {
     // CRIU ended well without asking us: its hook did not run, so nothing says that all was read.
     save_->Abort(absl::InternalError("criu did not run its post-dump hook"));
@@ -415,6 +439,7 @@ void DumpOperation::CureAfterKill() {
   for (const runtime::ProcessIdentity& process : tree_) {
     if (runtime::IsAlive(process)) pids.push_back(process.pid);
   }
+  ReleaseTree();
   if (facts_.tcp_established) {
     // At once without the tables, because finding them takes longer than the process may wait.
     absl::Status status = criu::CureTcp(pids, {});

@@ -54,6 +54,8 @@ class DumpOperation {
   absl::Status BeginJournal();
   absl::Status Listen();
   absl::Status FindShim();
+  void HoldTree();
+  void ReleaseTree();
   // Frozen from here on, until CRIU has ended.
   absl::StatusOr<runtime::CriuExit> Freeze();
   absl::Status PostDump();
@@ -81,11 +83,11 @@ class DumpOperation {
   base::Context save_context_;
   std::unique_ptr<transfer::Save> save_;
   std::unique_ptr<OperationFolder> folder_;
-  std::string cgroup_;  // op; empty without cgroup v2
+  std::string cgroup_;             // op; empty without cgroup v2
+  std::vector<std::string> hold_;  // the tree's, while it is held for its connections
   OperationRecord journal_;
   std::shared_ptr<runtime::ShimClient> shim_;
   std::string own_shim_folder_;  // of a bare process's shim
-  criu::TcpHold tcp_hold_;
   std::unique_ptr<criu::ImageCapture> capture_;
   std::unique_ptr<criu::HookServer> hook_;
   std::atomic<int> criu_pid_{0};

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cedana/runtime/procfs.h"
+#include "cedana/runtime/tree_hold.h"
 #include "core/base/fd.h"
 #include "core/base/ids.h"
 #include "core/base/log.h"
@@ -63,10 +64,24 @@ void Recovery::CleanUpDump(const OperationRecord& operation) {
   for (const runtime::ProcessIdentity& process : operation.tree) {
     if (runtime::IsAlive(process)) pids.push_back(process.pid);
   }
+  // The tree may be frozen, if its shim was lost as well, and a job's cgroup even when it has
+  // ended.
+  const std::vector<std::string> held = runtime::FindHold(pids, JobCgroup(operation.job_uuid));
+  absl::Status status = runtime::CureAndThaw(held);
+  status.Update(runtime::ReleaseTree(held));
   auto tables = criu::CriuTablesOf(pids);
-  absl::Status status = tables.status();
-  if (tables.ok()) status = criu::CureTcp(pids, *tables);
+  status.Update(tables.status());
+  if (tables.ok()) status.Update(criu::CureTcp(pids, *tables));
   if (!status.ok()) base::LogError("connections not cured", {{"error", status.ToString()}});
+}
+
+// From the table: this is before the jobs are adopted.
+std::string Recovery::JobCgroup(const std::string& uuid) const {
+  const auto jobs = services_->table->Jobs();
+  for (const JobRecord& job : jobs.value_or(std::vector<JobRecord>())) {
+    if (job.uuid == uuid) return job.cgroup;
+  }
+  return "";
 }
 
 void Recovery::CleanUpRestore(const OperationRecord& operation) {

@@ -3,6 +3,7 @@
 // are cured, and every save is asked about until its outcome is known.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -26,6 +27,7 @@ class Recovery {
 
  private:
   void CleanUpDump(const OperationRecord& operation);
+  std::string JobCgroup(const std::string& uuid) const;
   void CleanUpRestore(const OperationRecord& operation);
   absl::Status AdoptRestored(const OperationRecord& operation);
   // OK: settled. An error: ask again later.

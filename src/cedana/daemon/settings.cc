@@ -61,6 +61,7 @@ absl::StatusOr<Settings> ReadSettings(const config::Config& config) {
   CEDANA_ASSIGN_OR_RETURN(const std::string own, OwnFolder());
   CEDANA_ASSIGN_OR_RETURN(settings.shim_program, OwnProgram(own, "cedana-shim"));
   CEDANA_ASSIGN_OR_RETURN(settings.hook_program, OwnProgram(own, "cedana-criu-hook"));
+  CEDANA_ASSIGN_OR_RETURN(settings.hold_library, OwnProgram(own, "cedana-criu-hold.so"));
   settings.criu_path = config.Text("criu.binary_path");
   settings.bin_dir = config.Text("plugins.bin_dir");
   settings.lib_dir = config.Text("plugins.lib_dir");

@@ -97,6 +97,24 @@ absl::StatusOr<std::string> Cgroups::Make(const std::string& relative) const {
   return path;
 }
 
+absl::StatusOr<std::string> CgroupOf(int pid) {
+  CEDANA_ASSIGN_OR_RETURN(const std::string mount, FindMount());
+  const auto text = base::ReadFile(absl::StrCat("/proc/", pid, "/cgroup"));
+  if (!text.ok()) return absl::NotFoundError(absl::StrCat("process ", pid));
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    if (!absl::ConsumePrefix(&line, "0::")) continue;
+    // "/../x": outside of what this process may see.
+    if (absl::StartsWith(line, "/..")) break;
+    return absl::StrCat(mount, line == "/" ? "" : line);
+  }
+  return absl::FailedPreconditionError(absl::StrCat("process ", pid, " is in no cgroup of ours"));
+}
+
+absl::Status MakeCgroup(const std::string& cgroup) {
+  if (::mkdir(cgroup.c_str(), 0755) == 0 || errno == EEXIST) return absl::OkStatus();
+  return base::ErrnoStatus(errno, cgroup);
+}
+
 absl::StatusOr<std::vector<int>> CgroupPids(const std::string& cgroup, bool recursive) {
   CEDANA_ASSIGN_OR_RETURN(const std::string text,
                           base::ReadFile(absl::StrCat(cgroup, "/cgroup.procs")));
@@ -136,8 +154,12 @@ absl::Status KillCgroup(const std::string& cgroup, absl::Duration timeout) {
   }
 }
 
+absl::Status SetFreeze(const std::string& cgroup, bool freeze) {
+  return WriteControl(absl::StrCat(cgroup, "/cgroup.freeze"), freeze ? "1" : "0");
+}
+
 absl::Status FreezeCgroup(const std::string& cgroup, bool freeze, absl::Duration timeout) {
-  CEDANA_RETURN_IF_ERROR(WriteControl(absl::StrCat(cgroup, "/cgroup.freeze"), freeze ? "1" : "0"));
+  CEDANA_RETURN_IF_ERROR(SetFreeze(cgroup, freeze));
   base::Clock& clock = base::SystemClock();
   const absl::Duration deadline = clock.Monotonic() + timeout;
   while (true) {

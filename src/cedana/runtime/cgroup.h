@@ -24,10 +24,16 @@ class Cgroups {
   std::string root_;
 };
 
+// The cgroup v2 folder that the process is in; kNotFound: no such process, or no cgroup v2.
+absl::StatusOr<std::string> CgroupOf(int pid);
+absl::Status MakeCgroup(const std::string& cgroup);  // its parent exists
 absl::StatusOr<std::vector<int>> CgroupPids(const std::string& cgroup, bool recursive);
 absl::Status MoveToCgroup(const std::string& cgroup, int pid);
 // cgroup.kill and wait until empty; OK when it does not exist.
 absl::Status KillCgroup(const std::string& cgroup, absl::Duration timeout);
+// No process of it runs from then on, or all of them may.
+absl::Status SetFreeze(const std::string& cgroup, bool freeze);
+// The same, and waits until each process has noticed.
 absl::Status FreezeCgroup(const std::string& cgroup, bool freeze, absl::Duration timeout);
 // Removes the cgroup and its children, which must be empty of processes.
 absl::Status RemoveCgroup(const std::string& cgroup);

@@ -58,6 +58,9 @@ struct CriuRequest {
   std::string cgroup;            // of CRIU itself (op/criu)
   std::string kill_cgroup;       // restore: killed when the daemon is lost before the yes (op)
   bool restore = false;
+  // Dump: when CRIU has ended, whatever has ended it, connections of the processes in there are
+  // cured and they are thawed (tree_hold.h).
+  std::vector<std::string> hold_cgroups;
   std::string stderr_path;  // created, 0600
   // Restore of a job with pipes: the shim makes new ones and hands CRIU their far ends at these
   // numbers (stdin, stdout, stderr); -1: not wanted.

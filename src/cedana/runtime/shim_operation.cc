@@ -24,6 +24,7 @@
 #include "cedana/runtime/shim_server.h"
 #include "cedana/runtime/shim_wire.h"
 #include "cedana/runtime/spawn.h"
+#include "cedana/runtime/tree_hold.h"
 #include "core/base/status.h"
 
 namespace cedana::runtime {
@@ -34,6 +35,9 @@ constexpr absl::Duration kPurgePause = absl::Milliseconds(10);
 constexpr absl::Duration kGuardPause = absl::Milliseconds(4);
 // One command in the dumped process takes a few milliseconds.
 constexpr absl::Duration kParasiteTime = absl::Milliseconds(100);
+// CRIU reads a connection in a fraction of a millisecond, and kills a tree in little more.
+constexpr absl::Duration kHoldMax = absl::Seconds(3);
+constexpr absl::Duration kHoldLook = absl::Milliseconds(250);
 constexpr absl::Duration kNoticeDelay = absl::Seconds(5);
 constexpr char kMinimalPath[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -74,9 +78,10 @@ absl::StatusOr<base::Json> ShimServer::RunCriu(int fd, const base::Json& message
   operation.owner = fd;
   operation.restore = request.restore;
   operation.kill_cgroup = request.kill_cgroup;
+  operation.hold_cgroups = request.hold_cgroups;
   operation.pidfile = PidfileOf(request.argv);
   operation.hold_output = request.hold_output;
-  operation.last_beat = loop_.Now();
+  operation.last_beat = operation.hold_seen = operation.hold_thawed = loop_.Now();
   if (request.restore) restore_yes_ = false;
   if (!request.restore) operation.guard = std::make_unique<ParasiteGuard>(operation.pid);
   operation_ = std::move(operation);
@@ -126,7 +131,21 @@ absl::StatusOr<pid_t> ShimServer::SpawnCriu(const CriuRequest& request, Operatio
 
 void ShimServer::Guard() {
   operation_->guard->Look();
+  WatchHold();
   operation_->guard_timer = loop_.After(kGuardPause, [this] { Guard(); });
+}
+
+// A CRIU that is stopped, or of a version that waits for a process which it has had frozen itself:
+// neither may hold the process for ever.
+void ShimServer::WatchHold() {
+  Operation& operation = *operation_;
+  const absl::Duration now = loop_.Now();
+  if (operation.hold_cgroups.empty() || now - operation.hold_seen < kHoldLook) return;
+  operation.hold_seen = now;
+  if (!IsFrozen(operation.hold_cgroups)) operation.hold_thawed = now;
+  if (now - operation.hold_thawed < kHoldMax) return;
+  LogError("tree thawed: CRIU has held it for too long", absl::FormatDuration(kHoldMax));
+  Thaw(operation.hold_cgroups).IgnoreError();
 }
 
 // --- the beat -----------------------------------------------------------------------------------
@@ -171,9 +190,12 @@ void ShimServer::CriuEnded(int status) {
   operation_.reset();
   loop_.CancelTimer(operation.beat_timer);
   loop_.CancelTimer(operation.guard_timer);
+  // First of all, and not left to the daemon, which may be dead or stopped.
+  if (const absl::Status status = CureAndThaw(operation.hold_cgroups); !status.ok()) {
+    LogError("connections not cured", std::string(status.message()));
+  }
   if (operation.guard != nullptr && WIFSIGNALED(status)) {
-    // What CRIU had begun in the dumped process ends, and the daemon, told below, has the time to
-    // cure its connections; then the process is let go and runs on.
+    // What CRIU had begun in the dumped process ends; then the process is let go and runs on.
     const std::shared_ptr<ParasiteGuard> guard = std::move(operation.guard);
     loop_.After(kParasiteTime, [guard] {});
   }

@@ -74,6 +74,31 @@ TEST_F(ShimRootTest, CgroupHoldsKillsAndGoes) {
   EXPECT_TRUE(RemoveCgroup(op).ok());
 }
 
+TEST_F(ShimRootTest, ThawsWhatAKilledDumpLeavesFrozen) {
+  const std::string tree = *cgroups_->Make("tree");
+  const int process = ForkDaemon([] { ::pause(); });
+  ASSERT_TRUE(MoveToCgroup(tree, process).ok());
+  Launch();
+  CriuRequest dump = Criu(absl::StrCat("echo 1 >", tree, "/cgroup.freeze; kill -KILL $$"));
+  dump.hold_cgroups = {tree, *cgroups_->Make("tree/inner"), Path("gone")};
+  const auto exit = client_->RunCriu(dump, [](int) {});
+  ASSERT_TRUE(exit.ok()) << exit.status();
+  EXPECT_EQ(exit->signal, SIGKILL);
+  EXPECT_THAT(*base::ReadFile(tree + "/cgroup.freeze"), "0\n");
+}
+
+TEST_F(ShimRootTest, ThawsWhatARunningDumpHoldsForTooLong) {
+  const std::string tree = *cgroups_->Make("tree");
+  Launch();
+  // Ends when it was thawed.
+  CriuRequest dump = Criu(absl::StrCat("cd ", tree, "; echo 1 >cgroup.freeze; ",
+                                       "while grep -q 1 cgroup.freeze; do sleep 0.1; done"));
+  dump.hold_cgroups = {tree};
+  const auto exit = client_->RunCriu(dump, [](int) {});
+  ASSERT_TRUE(exit.ok()) << exit.status();
+  EXPECT_EQ(exit->code, 0);
+}
+
 TEST_F(ShimRootTest, StartsInTheUpperHalfOfThePidsInItsCgroup) {
   Launch();
   int pid_max = 0;

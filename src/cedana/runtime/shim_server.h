@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cedana/runtime/event_loop.h"
 #include "cedana/runtime/job_stdio.h"
@@ -56,6 +57,7 @@ class ShimServer {
     pid_t pid = 0;
     bool restore = false;
     std::string kill_cgroup;
+    std::vector<std::string> hold_cgroups;
     std::string pidfile;
     bool hold_output = false;
     std::optional<JobPipes> pipes;
@@ -65,6 +67,8 @@ class ShimServer {
     int beat_timer = 0;
     std::unique_ptr<ParasiteGuard> guard;  // dumps
     int guard_timer = 0;
+    absl::Duration hold_seen;    // when hold_cgroups were looked at
+    absl::Duration hold_thawed;  // and last seen not to be frozen
   };
   // What a failed restore may have left is being killed.
   struct Purge {
@@ -101,6 +105,7 @@ class ShimServer {
   absl::StatusOr<pid_t> SpawnCriu(const CriuRequest& request, Operation* operation);
   void CheckBeat();
   void Guard();
+  void WatchHold();
   void KillDaemon(const Connection& connection);
   void OwnerLost();
   void CriuEnded(int status);

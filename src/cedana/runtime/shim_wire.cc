@@ -195,6 +195,7 @@ Json ToJson(const CriuRequest& request) {
               {"cgroup", request.cgroup},
               {"kill_cgroup", request.kill_cgroup},
               {"restore", request.restore},
+              {"hold_cgroups", request.hold_cgroups},
               {"stderr_path", request.stderr_path},
               {"stdio_numbers", request.stdio_numbers},
               {"hold_output", request.hold_output},
@@ -246,6 +247,7 @@ absl::StatusOr<CriuRequest> CriuRequestFromJson(const Json& json) {
   request.cgroup = base::StringOr(json, "cgroup", "");
   request.kill_cgroup = base::StringOr(json, "kill_cgroup", "");
   request.restore = base::BoolOr(json, "restore", false);
+  request.hold_cgroups = StringsOf(json, "hold_cgroups");
   request.stderr_path = base::StringOr(json, "stderr_path", "/dev/null");
   request.hold_output = base::BoolOr(json, "hold_output", false);
   request.out_log = base::StringOr(json, "out_log", "");

@@ -135,8 +135,9 @@ CriuTrial::Process CriuTrial::Start(const std::vector<std::string>& argv) {
 }
 
 int CriuTrial::RunCriu(const std::vector<std::string>& argv, const std::string& folder,
+                       std::vector<std::string> environment,
                        const std::function<void(pid_t)>& while_running) {
-  std::vector<std::string> environment = HookEnvironment(folder);
+  for (const std::string& line : HookEnvironment(folder)) environment.push_back(line);
   environment.push_back("PATH=/usr/sbin:/usr/bin:/sbin:/bin");
   std::vector<char*> environment_pointers = Pointers(environment);
   std::vector<char*> pointers = Pointers(argv);
@@ -168,7 +169,7 @@ CriuTrial::Outcome CriuTrial::Dump(DumpRun run) {
       return images_.Store(name, source);
     };
   }
-  auto capture = ImageCapture::Listen(outcome.folder, run.store, run.on_open).value();
+  auto capture = ImageCapture::Listen(outcome.folder, run.store).value();
   const HookServer::Decide decide = [&](const std::string& action, int pid) {
     if (action != "post-dump") return absl::InternalError(action);
     outcome.hook_pid = pid;
@@ -183,9 +184,10 @@ CriuTrial::Outcome CriuTrial::Dump(DumpRun run) {
   } else {
     hook = HookServer::Listen(outcome.folder, decide).value();
   }
-  outcome.exit_code = RunCriu(DumpCommand(*Find(), run.flags), outcome.folder, [&](pid_t criu) {
-    if (run.while_running) run.while_running(*capture, criu);
-  });
+  outcome.exit_code =
+      RunCriu(DumpCommand(*Find(), run.flags), outcome.folder, run.environment, [&](pid_t criu) {
+        if (run.while_running) run.while_running(*capture, criu);
+      });
   outcome.telling = TellingError(outcome.folder, false);
   return outcome;
 }
@@ -208,9 +210,10 @@ CriuTrial::Outcome CriuTrial::Restore(RestoreRun run) {
                 outcome.drained = serve->WaitServed(absl::Seconds(60));
                 return run.decide ? run.decide(action, pid) : outcome.drained;
               }).value();
-  outcome.exit_code = RunCriu(RestoreCommand(*Find(), run.flags), outcome.folder, [&](pid_t criu) {
-    if (run.while_running) run.while_running(*serve, criu);
-  });
+  outcome.exit_code =
+      RunCriu(RestoreCommand(*Find(), run.flags), outcome.folder, {}, [&](pid_t criu) {
+        if (run.while_running) run.while_running(*serve, criu);
+      });
   outcome.telling = TellingError(outcome.folder, true);
   if (outcome.exit_code == 0) started_.push_back(outcome.hook_pid);
   return outcome;

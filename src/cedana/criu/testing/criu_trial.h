@@ -42,11 +42,11 @@ class CriuTrial {
     std::string log;
   };
   struct DumpRun {
-    DumpFlags flags;            // pid and what the test wants; folder and hook are set
-    ImageCapture::Store store;  // default: into images()
-    HookServer::Decide decide;  // default: OK once drained
-    ImageCapture::OnOpen on_open;
-    bool hook_hangs = false;  // the hook's socket is there, but nobody answers
+    DumpFlags flags;                       // pid and what the test wants; folder and hook are set
+    ImageCapture::Store store;             // default: into images()
+    HookServer::Decide decide;             // default: OK once drained
+    std::vector<std::string> environment;  // of CRIU, beside ours
+    bool hook_hangs = false;               // the hook's socket is there, but nobody answers
     std::function<void(ImageCapture&, pid_t criu)> while_running;  // on the caller's thread
   };
   struct RestoreRun {
@@ -94,6 +94,7 @@ class CriuTrial {
  private:
   std::string NewFolder();
   int RunCriu(const std::vector<std::string>& argv, const std::string& folder,
+              std::vector<std::string> environment,
               const std::function<void(pid_t)>& while_running);
 
   std::string folder_;

@@ -1,42 +1,16 @@
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "cedana/criu/connection_text_internal.h"
 
-#include <cerrno>
-#include <memory>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "cedana/criu/tcp_sockets_internal.h"
-#include "core/base/status.h"
 
 namespace cedana::criu {
 namespace {
-
-std::vector<int> SocketsOf(int pid) {
-  std::vector<int> fds;
-  const std::string folder = absl::StrCat("/proc/", pid, "/fd");
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), ::closedir);
-  if (dir == nullptr) return fds;  // gone
-  while (const dirent* entry = ::readdir(dir.get())) {
-    int fd = 0;
-    if (!absl::SimpleAtoi(entry->d_name, &fd)) continue;
-    char target[64];
-    const ssize_t size = ::readlink(absl::StrCat(folder, "/", fd).c_str(), target, sizeof(target));
-    if (size > 0 &&
-        absl::StartsWith(absl::string_view(target, static_cast<size_t>(size)), "socket:")) {
-      fds.push_back(fd);
-    }
-  }
-  return fds;
-}
 
 using NameOf = int (*)(int, sockaddr*, socklen_t*);
 
@@ -56,25 +30,6 @@ std::string EndText(int socket, NameOf name_of) {
 }
 
 }  // namespace
-
-absl::StatusOr<std::vector<base::UniqueFd>> TakeTcpSockets(int pid) {
-  std::vector<base::UniqueFd> sockets;
-  const base::UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!process.valid()) {
-    if (errno == ESRCH || errno == EINVAL) return sockets;  // gone, or never a process
-    return base::ErrnoStatus(errno, absl::StrCat("process ", pid));
-  }
-  for (const int fd : SocketsOf(pid)) {
-    base::UniqueFd socket(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), fd, 0)));
-    if (!socket.valid()) continue;  // closed meanwhile, or its process ended
-    int mode = 0;
-    socklen_t size = sizeof(mode);
-    // Refused for what is no TCP socket.
-    if (::getsockopt(socket.get(), IPPROTO_TCP, TCP_REPAIR, &mode, &size) != 0) continue;
-    sockets.push_back(std::move(socket));
-  }
-  return sockets;
-}
 
 std::string ConnectionText(int socket) {
   const std::string own = EndText(socket, ::getsockname);
