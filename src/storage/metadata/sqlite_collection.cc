@@ -65,9 +65,7 @@ class SqliteCollection : public Collection {
       packs.Bind(save);
       while (packs.Step()) known.packs.insert(packs.Id<base::PackId>(0));
       CEDANA_RETURN_IF_ERROR(packs.status());
-      Query manifests(connection,
-                      "SELECT c.id FROM saves s JOIN checkpoints c ON c.organisation = "
-                      "s.organisation AND c.id = s.checkpoint WHERE s.id = ?1 AND c.save = ?1");
+      Query manifests(connection, "SELECT id FROM checkpoints WHERE save = ?");
       manifests.Bind(save);
       while (manifests.Step()) known.manifests.insert(manifests.Id<base::CheckpointId>(0));
       return manifests.status();
@@ -147,6 +145,8 @@ class SqliteCollection : public Collection {
         Query remove(connection,
                      "DELETE FROM packs WHERE organisation = ? AND id = ? AND state = 2");
         CEDANA_RETURN_IF_ERROR(remove.Bind(pack.organisation, pack.places.id).Run());
+        Query debt(connection, "DELETE FROM debts WHERE organisation = ? AND kind = 0 AND id = ?");
+        CEDANA_RETURN_IF_ERROR(debt.Bind(pack.organisation, pack.places.id).Run());
       }
       return absl::OkStatus();
     });
