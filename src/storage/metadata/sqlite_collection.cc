@@ -39,6 +39,16 @@ class SqliteCollection : public Collection {
     });
   }
 
+  absl::StatusOr<std::optional<OwnedCheckpoint>> Committed(uint64_t sequence) override {
+    CEDANA_ASSIGN_OR_RETURN(
+        std::vector<OwnedCheckpoint> found,
+        Owned("SELECT " CEDANA_CHECKPOINT_COLUMNS
+              ", c.organisation FROM checkpoints c WHERE c.sequence = ? AND c.hidden_ms IS NULL",
+              sequence));
+    if (found.empty()) return std::optional<OwnedCheckpoint>();
+    return std::optional<OwnedCheckpoint>(std::move(found[0]));
+  }
+
   absl::StatusOr<std::vector<base::SaveId>> DeadSaves(int limit) override {
     std::vector<base::SaveId> dead;
     CEDANA_RETURN_IF_ERROR(shared_.database->Write([&](Connection& connection) {
@@ -68,7 +78,12 @@ class SqliteCollection : public Collection {
       Query manifests(connection, "SELECT id FROM checkpoints WHERE save = ?");
       manifests.Bind(save);
       while (manifests.Step()) known.manifests.insert(manifests.Id<base::CheckpointId>(0));
-      return manifests.status();
+      CEDANA_RETURN_IF_ERROR(manifests.status());
+      Query open(connection,
+                 "SELECT 1 FROM saves WHERE id = ? AND (state = 0 OR sweep_due_ms > ?)");
+      open.Bind(save, shared_.Now());
+      known.open = open.Step();
+      return open.status();
     }));
     return known;
   }

@@ -63,6 +63,16 @@ class SqliteSaves : public Saves {
     return found;
   }
 
+  absl::StatusOr<base::OrgId> OwnerOf(const base::SaveId& id) override {
+    absl::StatusOr<base::OrgId> owner = absl::NotFoundError("save: none");
+    CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) -> absl::Status {
+      CEDANA_ASSIGN_OR_RETURN(std::optional<SaveRow> row, Load(connection, id));
+      if (row.has_value()) owner = row->save.organisation;
+      return absl::OkStatus();
+    }));
+    return owner;
+  }
+
   absl::StatusOr<Checkpoint> Commit(const base::OrgId& organisation,
                                     const NewCheckpoint& wanted) override {
     return Written<Checkpoint>([&](Connection& connection) -> absl::StatusOr<Checkpoint> {
