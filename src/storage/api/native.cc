@@ -127,6 +127,27 @@ absl::Status GrantReads(Call& call, OrgCatalog& catalog) {
   return call.Send(200, ToJson(grants, call.Origin(), /*reads=*/true));
 }
 
+absl::Status ReportDamage(Call& call, OrgCatalog& catalog, replica::Repairer& repairer) {
+  CEDANA_ASSIGN_OR_RETURN(const auto lease, call.IdAt<base::LeaseId>(2));
+  CEDANA_ASSIGN_OR_RETURN(const Json body, call.ReadJson(kSmallBodyBytesMax));
+  CEDANA_ASSIGN_OR_RETURN(const std::string hex, base::GetString(body, "pack"));
+  CEDANA_ASSIGN_OR_RETURN(const auto pack, base::PackId::FromHex(hex));
+  CEDANA_ASSIGN_OR_RETURN(const std::string provider, base::GetString(body, "provider"));
+  CEDANA_RETURN_IF_ERROR(catalog.RequireHeld(lease, pack));
+  CEDANA_ASSIGN_OR_RETURN(
+      const replica::DamageVerdict verdict,
+      repairer.Inspect(call.context(), metadata::ObjectRef::Pack(catalog.organisation(), pack),
+                       provider));
+  base::LogWarn("damage reported",
+                {{"request", call.request_id()},
+                 {"organisation", catalog.organisation().ToHex()},
+                 {"pack", pack.ToHex()},
+                 {"provider", provider.substr(0, 64)},
+                 {"client_says", base::StringOr(body, "what", "").substr(0, 200)},
+                 {"verdict", replica::DamageName(verdict)}});
+  return call.Send(200, {{"verdict", replica::DamageName(verdict)}});
+}
+
 absl::Status CloseLease(Call& call, OrgCatalog& catalog) {
   CEDANA_ASSIGN_OR_RETURN(const auto lease, call.IdAt<base::LeaseId>(2));
   CEDANA_RETURN_IF_ERROR(catalog.Close(call.context(), lease));

@@ -18,6 +18,7 @@
 #include "storage/replica/collector.h"
 #include "storage/replica/prober.h"
 #include "storage/replica/registry.h"
+#include "storage/replica/repair_worker.h"
 #include "storage/replica/spread.h"
 #include "storage/replica/worker.h"
 
@@ -72,12 +73,16 @@ class RunningNode : public Node {
       base::LogWarn("a provider lacks organisation keys", {{"error", spread.message()}});
     }
     collector_ = std::make_unique<replica::Collector>(&vault_);
-    service_ = std::make_unique<Service>(&vault_, collector_.get());
+    repairer_ = std::make_unique<replica::Repairer>(&vault_, options_.repair);
+    service_ = std::make_unique<Service>(
+        ServiceParts{&vault_, collector_.get(), repairer_.get(), registry_.get()});
     CEDANA_ASSIGN_OR_RETURN(
         server_, http::Server::Start(
                      {.address = options_.address, .port = options_.port, .workers = kWorkers},
                      [this](http::Exchange& exchange) { service_->Handle(exchange); }));
-    prober_ = std::make_unique<replica::Prober>(&vault_, registry_.get());
+    prober_ = std::make_unique<replica::Prober>(&vault_, registry_.get(), repairer_.get());
+    repair_worker_ =
+        std::make_unique<replica::RepairWorker>(&vault_, repairer_.get(), registry_.get());
     worker_ = std::make_unique<replica::Worker>(&vault_, collector_.get());
     return absl::OkStatus();
   }
@@ -87,6 +92,7 @@ class RunningNode : public Node {
   void Stop(absl::Duration grace) override {
     if (server_ != nullptr) server_->Stop(grace);
     prober_.reset();
+    repair_worker_.reset();
     worker_.reset();
   }
 
@@ -173,9 +179,11 @@ class RunningNode : public Node {
   replica::Vault vault_;
   std::unique_ptr<replica::ProviderRegistry> registry_;
   std::unique_ptr<replica::Collector> collector_;
+  std::unique_ptr<replica::Repairer> repairer_;
   std::unique_ptr<Service> service_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<replica::Prober> prober_;
+  std::unique_ptr<replica::RepairWorker> repair_worker_;
   std::unique_ptr<replica::Worker> worker_;
 };
 

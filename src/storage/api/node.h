@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "storage/replica/registry.h"
+#include "storage/replica/repair.h"
 #include "storage/replica/vault.h"
 
 namespace cedana::api {
@@ -24,6 +25,7 @@ struct NodeOptions {
   // Added to those that the catalog knows. None in either: `local` = DIR/objects.
   std::vector<replica::ProviderSpec> providers;
   replica::Times times;
+  replica::RepairOptions repair;
   std::string master_key_file;                // empty: DIR/keys/master
   std::optional<std::string> master_key_hex;  // before the file
   base::Clock* clock = nullptr;               // null: the system's; tests bring their own

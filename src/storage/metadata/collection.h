@@ -43,6 +43,9 @@ class Collection {
   virtual absl::Status RecordWritten(uint64_t sequence) = 0;
   // The visible checkpoint of that commit; absent is a value.
   virtual absl::StatusOr<std::optional<OwnedCheckpoint>> Committed(uint64_t sequence) = 0;
+  // The sequences of the organisation's visible checkpoints whose record was written.
+  virtual absl::StatusOr<std::vector<uint64_t>> RecordedCommits(
+      const base::OrgId& organisation) = 0;
 
   // Saves that have ended, no grant of theirs is good any more, and a sweep is due. Open saves
   // whose lease has ended are aborted by this call, before anything of theirs is deleted.

@@ -76,6 +76,7 @@ struct PlacedShard {
   ObjectRef ref;
   base::SaveId save;
   uint64_t bytes = 0;
+  std::optional<uint32_t> crc32c;  // of a pack
 };
 
 // Thread-safe.
@@ -90,6 +91,8 @@ class Replication {
                                 ShardState state) = 0;
   // It is not there.
   virtual absl::Status DropShard(const ObjectRef& ref, const std::string& provider) = 0;
+  // Judges its debt once more; what is gone owes nothing. kFailedPrecondition: it still owes.
+  virtual absl::Status Settle(const ObjectRef& ref) = 0;
 
   // Takes debts that are due, the most endangered and then the oldest first, for `lease`: no other
   // worker gets them before its end.

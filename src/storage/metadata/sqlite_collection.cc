@@ -49,6 +49,19 @@ class SqliteCollection : public Collection {
     return std::optional<OwnedCheckpoint>(std::move(found[0]));
   }
 
+  absl::StatusOr<std::vector<uint64_t>> RecordedCommits(const base::OrgId& organisation) override {
+    std::vector<uint64_t> sequences;
+    CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) {
+      Query query(connection,
+                  "SELECT sequence FROM checkpoints WHERE organisation = ? AND hidden_ms IS NULL "
+                  "AND sequence NOT IN (SELECT sequence FROM commit_records)");
+      query.Bind(organisation);
+      while (query.Step()) sequences.push_back(static_cast<uint64_t>(query.Int(0)));
+      return query.status();
+    }));
+    return sequences;
+  }
+
   absl::StatusOr<std::vector<base::SaveId>> DeadSaves(int limit) override {
     std::vector<base::SaveId> dead;
     CEDANA_RETURN_IF_ERROR(shared_.database->Write([&](Connection& connection) {

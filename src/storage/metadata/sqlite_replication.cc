@@ -63,6 +63,20 @@ class SqliteReplication : public Replication {
     });
   }
 
+  absl::Status Settle(const ObjectRef& ref) override {
+    const absl::Status judged = Change(ref, [](Connection&) { return absl::OkStatus(); });
+    if (!judged.ok() && !absl::IsNotFound(judged)) return judged;
+    return shared_.database->Write([&](Connection& connection) -> absl::Status {
+      Query owed(connection, "SELECT 1 FROM debts WHERE organisation = ? AND kind = ? AND id = ?");
+      owed.Bind(ref.organisation, KindOf(ref), ref.id);
+      const bool owes = owed.Step();
+      CEDANA_RETURN_IF_ERROR(owed.status());
+      if (owes && judged.ok()) return absl::FailedPreconditionError("debt: is still owed");
+      Query drop(connection, "DELETE FROM debts WHERE organisation = ? AND kind = ? AND id = ?");
+      return drop.Bind(ref.organisation, KindOf(ref), ref.id).Run();
+    });
+  }
+
   absl::StatusOr<std::vector<Debt>> Claim(const std::string& worker, int limit,
                                           absl::Duration lease) override {
     std::vector<Debt> claimed;
@@ -142,15 +156,17 @@ class SqliteReplication : public Replication {
     // it is read whole by the second query.
     std::vector<PlacedShard> found;
     CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) -> absl::Status {
-      Query query(connection,
-                  "SELECT * FROM (SELECT s.organisation, 0 AS kind, p.id AS id, p.save AS save, "
-                  "p.bytes FROM shards s JOIN packs p ON p.organisation = s.organisation AND p.id "
-                  "= s.pack WHERE s.provider = ?1 AND s.state = 0 AND s.seen_ms <= ?2 AND p.state "
-                  "< 2 AND (?3 OR p.save > ?4) UNION ALL SELECT m.organisation, 1, c.id, c.save, "
-                  "c.manifest_bytes FROM manifest_shards m JOIN checkpoints c ON c.organisation = "
-                  "m.organisation AND c.id = m.checkpoint WHERE m.provider = ?1 AND m.state = 0 "
-                  "AND m.seen_ms <= ?2 AND c.hidden_ms IS NULL AND (?3 OR c.save > ?4)) ORDER BY "
-                  "save, kind DESC, id");
+      Query query(
+          connection,
+          "SELECT * FROM (SELECT s.organisation, 0 AS kind, p.id AS id, p.save AS save, "
+          "p.bytes, p.crc32c FROM shards s JOIN packs p ON p.organisation = s.organisation AND "
+          "p.id "
+          "= s.pack WHERE s.provider = ?1 AND s.state = 0 AND s.seen_ms <= ?2 AND p.state "
+          "< 2 AND (?3 OR p.save > ?4) UNION ALL SELECT m.organisation, 1, c.id, c.save, "
+          "c.manifest_bytes, NULL FROM manifest_shards m JOIN checkpoints c ON c.organisation = "
+          "m.organisation AND c.id = m.checkpoint WHERE m.provider = ?1 AND m.state = 0 "
+          "AND m.seen_ms <= ?2 AND c.hidden_ms IS NULL AND (?3 OR c.save > ?4)) ORDER BY "
+          "save, kind DESC, id");
       query.Bind(provider, not_after_ms, !after.has_value(), after.value_or(base::SaveId()));
       while (query.Step()) {
         PlacedShard shard = ReadPlaced(query);
@@ -166,15 +182,16 @@ class SqliteReplication : public Replication {
                                                    int limit) override {
     std::vector<PlacedShard> found;
     CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) -> absl::Status {
-      Query query(connection,
-                  "SELECT s.organisation, 0, p.id, p.save, p.bytes FROM shards s JOIN packs p ON "
-                  "p.organisation = s.organisation AND p.id = s.pack WHERE s.provider = ?1 AND NOT "
-                  "EXISTS (SELECT 1 FROM debts d WHERE d.organisation = s.organisation AND d.kind "
-                  "= 0 AND d.id = s.pack) UNION ALL SELECT m.organisation, 1, c.id, c.save, "
-                  "c.manifest_bytes FROM manifest_shards m JOIN checkpoints c ON c.organisation = "
-                  "m.organisation AND c.id = m.checkpoint WHERE m.provider = ?1 AND c.hidden_ms IS "
-                  "NULL AND NOT EXISTS (SELECT 1 FROM debts d WHERE d.organisation = "
-                  "m.organisation AND d.kind = 1 AND d.id = c.id) LIMIT ?2");
+      Query query(
+          connection,
+          "SELECT s.organisation, 0, p.id, p.save, p.bytes, p.crc32c FROM shards s JOIN packs p ON "
+          "p.organisation = s.organisation AND p.id = s.pack WHERE s.provider = ?1 AND NOT "
+          "EXISTS (SELECT 1 FROM debts d WHERE d.organisation = s.organisation AND d.kind "
+          "= 0 AND d.id = s.pack) UNION ALL SELECT m.organisation, 1, c.id, c.save, "
+          "c.manifest_bytes, NULL FROM manifest_shards m JOIN checkpoints c ON c.organisation = "
+          "m.organisation AND c.id = m.checkpoint WHERE m.provider = ?1 AND c.hidden_ms IS "
+          "NULL AND NOT EXISTS (SELECT 1 FROM debts d WHERE d.organisation = "
+          "m.organisation AND d.kind = 1 AND d.id = c.id) LIMIT ?2");
       query.Bind(provider, limit);
       while (query.Step()) found.push_back(ReadPlaced(query));
       return query.status();
@@ -184,9 +201,12 @@ class SqliteReplication : public Replication {
 
  private:
   static PlacedShard ReadPlaced(const Query& row) {
-    return {{row.Id<base::OrgId>(0), static_cast<ObjectKind>(row.Int(1)), row.Id<ObjectId>(2)},
-            row.Id<base::SaveId>(3),
-            static_cast<uint64_t>(row.Int(4))};
+    PlacedShard shard{
+        {row.Id<base::OrgId>(0), static_cast<ObjectKind>(row.Int(1)), row.Id<ObjectId>(2)},
+        row.Id<base::SaveId>(3),
+        static_cast<uint64_t>(row.Int(4))};
+    if (!row.IsNull(5)) shard.crc32c = static_cast<uint32_t>(row.Int(5));
+    return shard;
   }
 
   static absl::Status LoadRow(Connection& connection, ReplicatedObject* object) {

@@ -24,7 +24,6 @@ enum class Verdict { kGood, kBad, kNothing };
 Verdict Judge(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk:
-    case absl::StatusCode::kNotFound:
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kResourceExhausted:
       return Verdict::kGood;
@@ -48,9 +47,9 @@ absl::Duration Smooth(absl::Duration before, absl::Duration now) {
 
 }  // namespace
 
-bool HealthBoard::Apply(const std::string& provider, const absl::Status& status) {
+void HealthBoard::Apply(const std::string& provider, const absl::Status& status) {
   const Verdict verdict = Judge(status);
-  if (verdict == Verdict::kNothing) return false;
+  if (verdict == Verdict::kNothing) return;
   absl::MutexLock lock(&mutex_);
   Entry& entry = entries_[provider];
   entry.health.probed = true;
@@ -62,34 +61,31 @@ bool HealthBoard::Apply(const std::string& provider, const absl::Status& status)
       entry.health.healthy = false;
       entry.health.since = clock_.Now();
     }
-    return false;
+    return;
   }
   entry.failures = 0;
   ++entry.successes;
   if (entry.health.healthy) {
     entry.health.last_error.clear();
-    return false;
+    return;
   }
-  if (entry.successes < kSuccessesToHealthy) return false;
+  if (entry.successes < kSuccessesToHealthy) return;
   entry.health.healthy = true;
   entry.health.last_error.clear();
   entry.health.since = clock_.Now();
-  return true;
 }
 
 void HealthBoard::RecordProbe(const std::string& provider, const absl::Status& status,
                               absl::Duration latency) {
-  const bool recovered = Apply(provider, status);
-  if (Judge(status) == Verdict::kGood) {
-    absl::MutexLock lock(&mutex_);
-    Entry& entry = entries_[provider];
-    entry.health.latency = Smooth(entry.health.latency, latency);
-  }
-  if (recovered && on_recovery_) on_recovery_(provider);
+  Apply(provider, status);
+  if (Judge(status) != Verdict::kGood) return;
+  absl::MutexLock lock(&mutex_);
+  Entry& entry = entries_[provider];
+  entry.health.latency = Smooth(entry.health.latency, latency);
 }
 
 void HealthBoard::Record(const std::string& provider, const absl::Status& status) {
-  if (Apply(provider, status) && on_recovery_) on_recovery_(provider);
+  Apply(provider, status);
 }
 
 void HealthBoard::RecordWrite(const std::string& provider, const absl::Status& status) {

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -46,7 +45,9 @@ class HealthBoard {
 
   // A probe, or any operation of the service at a provider, has ended so. `latency` is taken from
   // probes only: other operations take as long as their bytes. Outcomes that say nothing about the
-  // provider (cancelled by us, absent, exists) count as success or not at all.
+  // provider (cancelled by us, one bad object) do not count, refusals that show it alive (exists,
+  // full) count as success. kNotFound means that the bucket itself is gone: do not tell it of a
+  // read of one object.
   void RecordProbe(const std::string& provider, const absl::Status& status, absl::Duration latency);
   void Record(const std::string& provider, const absl::Status& status);
   // The same for a write, which also tells whether it is full.
@@ -63,9 +64,6 @@ class HealthBoard {
   std::pair<int, int> Rank(const base::OrgId& organisation, const std::string& provider,
                            bool writing) const;
 
-  // Called when a provider becomes healthy again, without any lock held. Set once, before threads.
-  void OnRecovery(std::function<void(const std::string&)> call) { on_recovery_ = std::move(call); }
-
  private:
   struct Entry {
     ProviderHealth health;
@@ -78,11 +76,9 @@ class HealthBoard {
     absl::Duration latency;
     absl::Time at;
   };
-  // True when it recovered by this.
-  bool Apply(const std::string& provider, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Apply(const std::string& provider, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
 
   base::Clock& clock_;
-  std::function<void(const std::string&)> on_recovery_;
   mutable absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   // Bounded by organisations times providers.

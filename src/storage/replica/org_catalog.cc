@@ -178,7 +178,9 @@ absl::StatusOr<std::string> OrgCatalog::ReadManifest(const base::Context& contex
                                                    *provider->store, key, base::kManifestBytesMax);
     if (bytes.ok() && Sha256(*bytes) == row.manifest_sha256) return bytes;
     CEDANA_RETURN_IF_ERROR(context.Check());
-    vault_.providers->health().Record(provider->name, bytes.status());
+    if (!absl::IsNotFound(bytes.status())) {
+      vault_.providers->health().Record(provider->name, bytes.status());
+    }
     last = bytes.ok() ? absl::DataLossError(absl::StrCat("provider ", provider->name, ": ", key,
                                                          " is not what was committed"))
                       : base::Annotate(bytes.status(), absl::StrCat("provider ", provider->name));
@@ -257,6 +259,10 @@ absl::StatusOr<std::vector<metadata::ListedName>> OrgCatalog::Names(const std::s
 
 absl::StatusOr<metadata::Policy> OrgCatalog::Policy() {
   return vault_.metadata->providers().PolicyOf(organisation_);
+}
+
+absl::Status OrgCatalog::RequireHeld(const base::LeaseId& lease, const base::PackId& pack) {
+  return vault_.metadata->checkpoints().HeldPacks(organisation_, lease, {pack}).status();
 }
 
 void OrgCatalog::Report(const std::string& provider, const ClientReport& report) {

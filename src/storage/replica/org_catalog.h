@@ -66,6 +66,8 @@ class OrgCatalog : public transfer::Catalog {
   // Policy().copies different failure domains.
   absl::StatusOr<std::vector<PackGrant>> GrantUploads(const base::SaveId& save,
                                                       const std::vector<WantedPack>& packs);
+  // OK when the hold's checkpoint refers to the pack.
+  absl::Status RequireHeld(const base::LeaseId& lease, const base::PackId& pack);
   // What the client saw of the providers: hints for the order in which it gets grants.
   void Report(const std::string& provider, const ClientReport& report);
   // Read grants of a hold: every shard of each pack, best first.

@@ -55,7 +55,7 @@ class ProviderPackSource : public transfer::PackSource {
       last = ReadFrom(context.WithTimeout(kReadTimeout), *provider->store, key, offset, out);
       if (last.ok()) return provider->name;
       CEDANA_RETURN_IF_ERROR(context.Check());
-      vault_.providers->health().Record(provider->name, last);
+      if (!absl::IsNotFound(last)) vault_.providers->health().Record(provider->name, last);
       last = base::Annotate(last, absl::StrCat("provider ", provider->name));
     }
     return last;
