@@ -38,6 +38,7 @@ struct ObjectInfo {
   uint64_t bytes = 0;
   std::optional<uint32_t> crc32c;  // where the store keeps one
   absl::Time modified;             // the store's clock
+  std::optional<std::string> md5;  // 16 bytes, where the store computes one of whatever it is sent
 };
 
 struct PutOptions {
@@ -46,8 +47,8 @@ struct PutOptions {
 };
 
 // A request that somebody else may send in our name, exactly so: its query or headers carry the
-// authorisation, so `url` is in no text. What the sender adds (Content-Length, Host, Range of a read)
-// is not signed unless it is in `headers`.
+// authorisation, so `url` is in no text. What the sender adds (Content-Length, Host, Range of a
+// read) is not signed unless it is in `headers`.
 struct SignedRequest {
   std::string method;
   std::string url;
@@ -59,7 +60,9 @@ struct Capabilities {
   bool signs_requests = false;  // SignPut and SignGet work
   bool grant_enforces_size = false;
   bool grant_enforces_checksum = false;
-  bool grant_enforces_create_only = false;
+  bool grant_enforces_create_only = false;  // where not, Put's create_only is a look before a write
+  // Head gives the CRC-32C of what was uploaded with one. List gives it only where ObjectInfo has
+  // it.
   bool keeps_checksum = false;
 };
 
@@ -87,7 +90,8 @@ class ObjectStore {
   virtual Capabilities capabilities() const = 0;
 
   // Grants: one create-only upload of exactly these bytes, as far as capabilities() says; reads of
-  // any range. Good until `expires`. No network is used. kUnimplemented without `signs_requests`.
+  // any range. Good until `expires`; kInvalidArgument when that is over. No network is used.
+  // kUnimplemented without `signs_requests`.
   virtual absl::StatusOr<SignedRequest> SignPut(const ObjectKey& key, uint64_t bytes,
                                                 uint32_t crc32c, absl::Time expires) const;
   virtual absl::StatusOr<SignedRequest> SignGet(const ObjectKey& key, absl::Time expires) const;
