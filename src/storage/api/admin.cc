@@ -70,14 +70,17 @@ absl::Status RevokeToken(Call& call, const replica::Vault& vault) {
   return call.Send(200, Json::object());
 }
 
-absl::Status Collect(Call& call, replica::Collector& collector) {
-  CEDANA_ASSIGN_OR_RETURN(const replica::CollectionCounts counts, collector.Round(call.context()));
+absl::Status Collect(Call& call, const ServiceParts& parts) {
+  CEDANA_ASSIGN_OR_RETURN(const replica::CollectionCounts counts,
+                          parts.collector->Round(call.context()));
   return call.Send(200, {{"swept_saves", counts.swept_saves},
                          {"swept_objects", counts.swept_objects},
                          {"deleted_checkpoints", counts.deleted_checkpoints},
                          {"condemned", counts.condemned_packs},
                          {"deleted_packs", counts.deleted_packs},
-                         {"deleted_bytes", counts.deleted_bytes}});
+                         {"deleted_bytes", counts.deleted_bytes},
+                         {"chores_done", counts.chores_done},
+                         {"chores_left", counts.chores_left}});
 }
 
 }  // namespace cedana::api

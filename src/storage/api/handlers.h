@@ -4,12 +4,9 @@
 
 #include "absl/status/status.h"
 #include "storage/api/call.h"
+#include "storage/api/service_parts.h"
 #include "storage/replica/org_catalog.h"
 #include "storage/replica/vault.h"
-
-namespace cedana::replica {
-class Collector;
-}
 
 namespace cedana::api {
 
@@ -25,6 +22,7 @@ absl::Status GetSave(Call& call, OrgCatalog& catalog);
 absl::Status OpenCheckpoint(Call& call, OrgCatalog& catalog);
 absl::Status HeartbeatLease(Call& call, OrgCatalog& catalog);
 absl::Status GrantReads(Call& call, OrgCatalog& catalog);
+absl::Status ReportDamage(Call& call, OrgCatalog& catalog, replica::Repairer& repairer);
 absl::Status CloseLease(Call& call, OrgCatalog& catalog);
 absl::Status ListCheckpoints(Call& call, OrgCatalog& catalog);
 absl::Status DeleteCheckpoint(Call& call, OrgCatalog& catalog);
@@ -45,6 +43,6 @@ absl::Status ListOrganisations(Call& call, const replica::Vault& vault);
 absl::Status CreateToken(Call& call, const replica::Vault& vault);
 absl::Status ListTokens(Call& call, const replica::Vault& vault);
 absl::Status RevokeToken(Call& call, const replica::Vault& vault);
-absl::Status Collect(Call& call, replica::Collector& collector);
+absl::Status Collect(Call& call, const ServiceParts& parts);
 
 }  // namespace cedana::api

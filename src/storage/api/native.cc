@@ -63,8 +63,15 @@ absl::Status GrantUploads(Call& call, OrgCatalog& catalog) {
   CEDANA_ASSIGN_OR_RETURN(const auto save, call.IdAt<base::SaveId>(2));
   CEDANA_ASSIGN_OR_RETURN(const Json body, call.ReadJson(kSmallBodyBytesMax));
   CEDANA_ASSIGN_OR_RETURN(const auto wanted, WantedPacksFromJson(body));
+  CEDANA_ASSIGN_OR_RETURN(const auto reports, ReportsFromJson(body));
+  CEDANA_ASSIGN_OR_RETURN(const metadata::Policy policy, catalog.Policy());
   CEDANA_ASSIGN_OR_RETURN(const auto grants, catalog.GrantUploads(save, wanted));
-  return call.Send(200, ToJson(grants, call.Origin(), /*reads=*/false));
+  // After the grants: only who has a living save is listened to.
+  for (const auto& [provider, report] : reports) catalog.Report(provider, report);
+  Json answer = ToJson(grants, call.Origin(), /*reads=*/false);
+  answer["copies"] = policy.copies;
+  answer["ack"] = policy.ack;
+  return call.Send(200, answer);
 }
 
 absl::Status CommitSave(Call& call, OrgCatalog& catalog) {
@@ -118,6 +125,27 @@ absl::Status GrantReads(Call& call, OrgCatalog& catalog) {
   CEDANA_ASSIGN_OR_RETURN(const auto packs, PackIdsFromJson(body));
   CEDANA_ASSIGN_OR_RETURN(const auto grants, catalog.GrantReads(lease, packs));
   return call.Send(200, ToJson(grants, call.Origin(), /*reads=*/true));
+}
+
+absl::Status ReportDamage(Call& call, OrgCatalog& catalog, replica::Repairer& repairer) {
+  CEDANA_ASSIGN_OR_RETURN(const auto lease, call.IdAt<base::LeaseId>(2));
+  CEDANA_ASSIGN_OR_RETURN(const Json body, call.ReadJson(kSmallBodyBytesMax));
+  CEDANA_ASSIGN_OR_RETURN(const std::string hex, base::GetString(body, "pack"));
+  CEDANA_ASSIGN_OR_RETURN(const auto pack, base::PackId::FromHex(hex));
+  CEDANA_ASSIGN_OR_RETURN(const std::string provider, base::GetString(body, "provider"));
+  CEDANA_RETURN_IF_ERROR(catalog.RequireHeld(lease, pack));
+  CEDANA_ASSIGN_OR_RETURN(
+      const replica::DamageVerdict verdict,
+      repairer.Inspect(call.context(), metadata::ObjectRef::Pack(catalog.organisation(), pack),
+                       provider));
+  base::LogWarn("damage reported",
+                {{"request", call.request_id()},
+                 {"organisation", catalog.organisation().ToHex()},
+                 {"pack", pack.ToHex()},
+                 {"provider", provider.substr(0, 64)},
+                 {"client_says", base::StringOr(body, "what", "").substr(0, 200)},
+                 {"verdict", replica::DamageName(verdict)}});
+  return call.Send(200, {{"verdict", replica::DamageName(verdict)}});
 }
 
 absl::Status CloseLease(Call& call, OrgCatalog& catalog) {

@@ -1,7 +1,8 @@
 // A running service over one folder: opens or creates everything in it, serves until it is
 // destroyed.
 //
-//   DIR/lock  DIR/catalog.db  DIR/keys/master  DIR/objects (provider `local`, where none is given)
+//   DIR/lock  DIR/catalog.db  DIR/keys/master  DIR/providers/NAME.json (credentials)
+//   DIR/objects (provider `local`, where none is given)
 //   DIR/token (organisation `default`)  DIR/operator-token
 #pragma once
 
@@ -11,16 +12,20 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "storage/replica/registry.h"
+#include "storage/replica/repair.h"
 #include "storage/replica/vault.h"
 
 namespace cedana::api {
 
 struct NodeOptions {
   std::string data_dir;
-  std::string address = "127.0.0.1";             // loopback only
-  uint16_t port = 7070;                          // 0: any free one
-  std::vector<replica::ProviderSpec> providers;  // none: `local` = DIR/objects
+  std::string address = "127.0.0.1";  // loopback only
+  uint16_t port = 7070;               // 0: any free one
+  // Added to those that the catalog knows. None in either: `local` = DIR/objects.
+  std::vector<replica::ProviderSpec> providers;
   replica::Times times;
+  replica::RepairOptions repair;
   std::string master_key_file;                // empty: DIR/keys/master
   std::optional<std::string> master_key_hex;  // before the file
   base::Clock* clock = nullptr;               // null: the system's; tests bring their own

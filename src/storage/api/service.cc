@@ -20,6 +20,7 @@ constexpr absl::Duration kCallTimeout = absl::Minutes(2);
 
 using OrgHandler = absl::Status (*)(Call&, OrgCatalog&);
 using VaultHandler = absl::Status (*)(Call&, const replica::Vault&);
+using PartsHandler = absl::Status (*)(Call&, const ServiceParts&);
 
 // Segments of the path: "*" is any one, a last "**" any number (none included).
 struct Route {
@@ -77,6 +78,13 @@ const VaultRoute kOperatorRoutes[] = {
     {{"POST", {"v3", "admin", "tokens"}}, CreateToken},
     {{"GET", {"v3", "admin", "tokens"}}, ListTokens},
     {{"DELETE", {"v3", "admin", "tokens", "*"}}, RevokeToken},
+};
+struct PartsRoute {
+  Route route;
+  PartsHandler handler;
+};
+const PartsRoute kOperatorPartsRoutes[] = {
+    {{"POST", {"v3", "admin", "collect"}}, Collect},
 };
 constexpr char kWrongToken[] = "token: does not have this right";
 
@@ -162,15 +170,20 @@ absl::Status Service::Dispatch(Call& call) {
     OrgCatalog catalog(&vault_, *token.organisation);
     return route.handler(call, catalog);
   }
-  const bool collect = Matches({"POST", {"v3", "admin", "collect"}}, method, segments);
+  if (Matches({"POST", {"v3", "leases", "*", "damage"}}, method, segments)) {
+    if (!token.organisation.has_value()) return absl::PermissionDeniedError(kWrongToken);
+    OrgCatalog catalog(&vault_, *token.organisation);
+    return ReportDamage(call, catalog, *parts_.repairer);
+  }
   for (const VaultRoute& route : kOperatorRoutes) {
     if (!Matches(route.route, method, segments)) continue;
     if (token.organisation.has_value()) return absl::PermissionDeniedError(kWrongToken);
     return route.handler(call, vault_);
   }
-  if (collect) {
+  for (const PartsRoute& route : kOperatorPartsRoutes) {
+    if (!Matches(route.route, method, segments)) continue;
     if (token.organisation.has_value()) return absl::PermissionDeniedError(kWrongToken);
-    return Collect(call, collector_);
+    return route.handler(call, parts_);
   }
   return absl::NotFoundError("no such call");
 }

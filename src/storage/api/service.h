@@ -5,16 +5,14 @@
 #include "core/base/context.h"
 #include "core/http/server.h"
 #include "storage/api/call.h"
-#include "storage/replica/collector.h"
-#include "storage/replica/vault.h"
+#include "storage/api/service_parts.h"
 
 namespace cedana::api {
 
-// Thread-safe. `vault` and `collector` outlive it.
+// Thread-safe. The parts outlive it.
 class Service {
  public:
-  Service(const replica::Vault* vault, replica::Collector* collector)
-      : vault_(*vault), collector_(*collector) {}
+  explicit Service(const ServiceParts& parts) : parts_(parts), vault_(*parts.vault) {}
 
   void Handle(http::Exchange& exchange);
 
@@ -22,8 +20,8 @@ class Service {
   absl::Status Dispatch(Call& call);
   absl::Status DispatchPublic(Call& call, bool* found);
 
+  const ServiceParts parts_;
   const replica::Vault& vault_;
-  replica::Collector& collector_;
 };
 
 }  // namespace cedana::api

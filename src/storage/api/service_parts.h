@@ -1,0 +1,18 @@
+// What the calls of the service work on besides the vault; the node owns it all.
+#pragma once
+
+#include "storage/replica/collector.h"
+#include "storage/replica/registry.h"
+#include "storage/replica/repair.h"
+#include "storage/replica/vault.h"
+
+namespace cedana::api {
+
+struct ServiceParts {
+  const replica::Vault* vault = nullptr;
+  replica::Collector* collector = nullptr;
+  replica::Repairer* repairer = nullptr;
+  replica::ProviderRegistry* registry = nullptr;
+};
+
+}  // namespace cedana::api

@@ -1,0 +1,400 @@
+#include "storage/replica/repair.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/status.h"
+#include "core/base/thread.h"
+#include "core/codec/crc32c.h"
+#include "storage/replica/crypto.h"
+#include "storage/replica/object_keys.h"
+#include "storage/replica/objects.h"
+#include "storage/replica/registry.h"
+
+namespace cedana::replica {
+namespace {
+
+using metadata::ObjectKind;
+using metadata::ShardState;
+
+// Of one whole shard, read or written.
+constexpr absl::Duration kShardTimeout = absl::Seconds(60);
+constexpr int kDrainBatch = 200;
+constexpr absl::Duration kLookedFor = absl::Minutes(1);
+constexpr size_t kLookedMax = 1000;
+
+std::string KeyOf(const metadata::ReplicatedObject& object) {
+  return object.ref.kind == ObjectKind::kPack ? PackKey(object.save, object.ref.pack())
+                                              : ManifestKey(object.save, object.ref.checkpoint());
+}
+
+// Its bytes, read whole and checked.
+absl::StatusOr<std::string> ReadWhole(const base::Context& context, const Provider& provider,
+                                      const metadata::ReplicatedObject& object) {
+  const std::string key = KeyOf(object);
+  if (object.ref.kind == ObjectKind::kPack) {
+    return ReadChecked(context, *provider.store, key, {object.bytes, object.crc32c.value_or(0)});
+  }
+  absl::StatusOr<std::string> bytes =
+      ReadObject(context, *provider.store, key, base::kManifestBytesMax);
+  if (absl::IsResourceExhausted(bytes.status()) ||
+      (bytes.ok() && Sha256(*bytes) != object.sha256)) {
+    return absl::DataLossError(absl::StrCat(key, ": is not what was committed"));
+  }
+  return bytes;
+}
+
+// Looked at as cheaply as the provider allows.
+absl::Status Look(const base::Context& context, const Provider& provider,
+                  const metadata::ReplicatedObject& object) {
+  if (object.ref.kind == ObjectKind::kManifest) {
+    return ReadWhole(context, provider, object).status();
+  }
+  return CheckObject(context, *provider.store, KeyOf(object),
+                     {object.bytes, object.crc32c.value_or(0)});
+}
+
+}  // namespace
+
+const char* DamageName(DamageVerdict verdict) {
+  switch (verdict) {
+    case DamageVerdict::kSound:
+      return "sound";
+    case DamageVerdict::kDamaged:
+      return "damaged";
+    case DamageVerdict::kMissing:
+      return "missing";
+    case DamageVerdict::kUnreachable:
+      break;
+  }
+  return "unreachable";
+}
+
+struct Repairer::Work {
+  metadata::ReplicatedObject object;
+  std::string key;
+
+  std::optional<ShardState> StateAt(const std::string& provider) const {
+    for (const metadata::Shard& shard : object.shards) {
+      if (shard.provider == provider) return shard.state;
+    }
+    return std::nullopt;
+  }
+  void Set(const std::string& provider, std::optional<ShardState> state) {
+    std::erase_if(object.shards, [&](const auto& shard) { return shard.provider == provider; });
+    if (state.has_value()) object.shards.push_back({provider, *state});
+  }
+  // Failure domains that count for the policy.
+  std::set<std::string> SoundDomains(const ProviderSet& providers) const {
+    std::set<std::string> domains;
+    for (const metadata::Shard& shard : object.shards) {
+      const ProviderPtr provider = providers.Find(shard.provider);
+      if (provider != nullptr && provider->active() && shard.state == ShardState::kLive) {
+        domains.insert(provider->domain);
+      }
+    }
+    return domains;
+  }
+};
+
+Repairer::Repairer(const Vault* vault, const RepairOptions& options)
+    : vault_(*vault),
+      options_(options),
+      worker_(absl::StrCat(absl::Hex(vault->random->Next64()))),
+      pace_(vault->clock, options.bytes_per_s) {}
+
+RepairCounts Repairer::counts() const {
+  absl::MutexLock lock(&mutex_);
+  return counts_;
+}
+
+void Repairer::Suspect(const std::string& provider) {
+  absl::MutexLock lock(&mutex_);
+  suspects_.insert(provider);
+}
+
+std::set<std::string> Repairer::TakeSuspects() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(suspects_, {});
+}
+
+absl::Status Repairer::Note(const metadata::ObjectRef& ref, const std::string& provider,
+                            const absl::Status& seen) {
+  metadata::Replication& catalog = vault_.metadata->replication();
+  if (seen.ok()) return catalog.SetShard(ref, provider, ShardState::kLive);
+  const bool missing = absl::IsNotFound(seen);
+  if (!missing && !absl::IsDataLoss(seen)) {
+    vault_.providers->health().Record(provider, seen);
+    return absl::OkStatus();  // nobody knows
+  }
+  base::LogWarn(missing ? "a shard is missing" : "a shard is damaged",
+                {{"provider", provider},
+                 {"kind", ref.kind == ObjectKind::kPack ? "pack" : "manifest"},
+                 {"id", ref.id.ToHex()},
+                 {"error", seen.message()}});
+  {
+    absl::MutexLock lock(&mutex_);
+    ++(missing ? counts_.missing_shards : counts_.damaged_shards);
+    if (missing) suspects_.insert(provider);
+  }
+  return missing ? catalog.DropShard(ref, provider)
+                 : catalog.SetShard(ref, provider, ShardState::kDamaged);
+}
+
+absl::StatusOr<uint64_t> Repairer::Round(const base::Context& context) {
+  uint64_t paid = 0;
+  while (true) {
+    CEDANA_RETURN_IF_ERROR(context.Check());
+    CEDANA_ASSIGN_OR_RETURN(
+        const std::vector<metadata::Debt> debts,
+        vault_.metadata->replication().Claim(worker_, options_.parallel, options_.claim));
+    if (debts.empty()) return paid;
+    std::vector<absl::Status> outcomes(debts.size());
+    {
+      std::vector<base::Thread> threads;
+      for (size_t i = 0; i < debts.size(); ++i) {
+        threads.emplace_back("repair", [&, i] { outcomes[i] = Pay(context, debts[i].ref); });
+      }
+    }
+    for (size_t i = 0; i < debts.size(); ++i) {
+      if (outcomes[i].ok()) {
+        ++paid;
+        continue;
+      }
+      const uint32_t doublings = std::min<uint32_t>(debts[i].tries, 10);
+      const absl::Duration wait =
+          std::min(options_.retry * static_cast<double>(1u << doublings), options_.retry_max);
+      CEDANA_RETURN_IF_ERROR(vault_.metadata->replication().Postpone(debts[i], wait));
+      absl::MutexLock lock(&mutex_);
+      ++counts_.postponed;
+    }
+  }
+}
+
+absl::Status Repairer::Pay(const base::Context& context, const metadata::ObjectRef& ref) {
+  absl::StatusOr<metadata::ReplicatedObject> object = vault_.metadata->replication().Find(ref);
+  if (absl::IsNotFound(object.status())) return vault_.metadata->replication().Settle(ref);
+  CEDANA_RETURN_IF_ERROR(object.status());
+  Work work{*std::move(object), ""};
+  work.key = KeyOf(work.object);
+  absl::Status status = CheckAcknowledged(context, work);
+  if (status.ok()) status = WriteMissing(context, work);
+  if (status.ok()) status = RemoveDamaged(context, work);
+  // kNotFound is the catalog's word: the object is not wanted any more.
+  if (!absl::IsNotFound(status)) CEDANA_RETURN_IF_ERROR(status);
+  CEDANA_RETURN_IF_ERROR(vault_.metadata->replication().Settle(ref));
+  absl::MutexLock lock(&mutex_);
+  ++counts_.paid;
+  return absl::OkStatus();
+}
+
+absl::Status Repairer::CheckAcknowledged(const base::Context& context, Work& work) {
+  const std::vector<metadata::Shard> shards = work.object.shards;
+  for (const metadata::Shard& shard : shards) {
+    const ProviderPtr provider = vault_.providers->Find(shard.provider);
+    if (provider == nullptr) {
+      // No provider of ours (any more).
+      CEDANA_RETURN_IF_ERROR(
+          vault_.metadata->replication().DropShard(work.object.ref, shard.provider));
+      work.Set(shard.provider, std::nullopt);
+      continue;
+    }
+    if (shard.state != ShardState::kAcknowledged ||
+        !vault_.providers->health().Healthy(shard.provider)) {
+      continue;
+    }
+    const absl::Status seen = Look(context.WithTimeout(kShardTimeout), *provider, work.object);
+    CEDANA_RETURN_IF_ERROR(context.Check());
+    CEDANA_RETURN_IF_ERROR(Note(work.object.ref, shard.provider, seen));
+    if (seen.ok()) work.Set(shard.provider, ShardState::kLive);
+    if (absl::IsNotFound(seen)) work.Set(shard.provider, std::nullopt);
+    if (absl::IsDataLoss(seen)) work.Set(shard.provider, ShardState::kDamaged);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Repairer::ReadGood(const base::Context& context, Work& work) {
+  absl::Status last = absl::DataLossError(absl::StrCat(work.key, ": no copy is left"));
+  for (const ProviderPtr& provider :
+       vault_.providers->Ranked(work.object.ref.organisation, /*writing=*/false)) {
+    const std::optional<ShardState> state = work.StateAt(provider->name);
+    if (!state.has_value() || *state == ShardState::kDamaged) continue;
+    absl::StatusOr<std::string> bytes =
+        ReadWhole(context.WithTimeout(kShardTimeout), *provider, work.object);
+    if (bytes.ok()) return bytes;
+    CEDANA_RETURN_IF_ERROR(context.Check());
+    last = base::Annotate(bytes.status(), absl::StrCat("provider ", provider->name));
+    CEDANA_RETURN_IF_ERROR(Note(work.object.ref, provider->name, bytes.status()));
+    if (absl::IsNotFound(bytes.status())) work.Set(provider->name, std::nullopt);
+    if (absl::IsDataLoss(bytes.status())) work.Set(provider->name, ShardState::kDamaged);
+  }
+  // Not kNotFound, which would say that the object is not wanted any more.
+  if (absl::IsNotFound(last)) last = absl::DataLossError(last.message());
+  return last;
+}
+
+absl::Status Repairer::WriteMissing(const base::Context& context, Work& work) {
+  std::string bytes;
+  absl::Status last;
+  std::set<std::string> covered = work.SoundDomains(*vault_.providers);
+  if (covered.size() >= work.object.copies) return absl::OkStatus();
+  CEDANA_ASSIGN_OR_RETURN(bytes, ReadGood(context, work));
+  // Reading may have found that a copy is none.
+  covered = work.SoundDomains(*vault_.providers);
+  for (const ProviderPtr& target :
+       vault_.providers->Ranked(work.object.ref.organisation, /*writing=*/true)) {
+    if (covered.size() >= work.object.copies) return absl::OkStatus();
+    if (covered.contains(target->domain) || !vault_.providers->health().Healthy(target->name)) {
+      continue;
+    }
+    const absl::Status written = WriteShard(context, work, *target, bytes);
+    CEDANA_RETURN_IF_ERROR(context.Check());
+    if (absl::IsNotFound(written)) return written;
+    if (written.ok()) {
+      covered.insert(target->domain);
+    } else {
+      last = base::Annotate(written, absl::StrCat("provider ", target->name));
+    }
+  }
+  if (covered.size() >= work.object.copies) return absl::OkStatus();
+  if (!last.ok()) return last;
+  return absl::UnavailableError(absl::StrCat(work.key, ": is in ", covered.size(), " of ",
+                                             work.object.copies, " failure domains, and no other ",
+                                             "is healthy"));
+}
+
+absl::Status Repairer::WriteShard(const base::Context& context, Work& work, const Provider& target,
+                                  absl::string_view bytes) {
+  HealthBoard& health = vault_.providers->health();
+  CEDANA_RETURN_IF_ERROR(pace_.Take(context, bytes.size()));
+  const base::Context bounded = context.WithTimeout(kShardTimeout);
+  // Its checksum: of a manifest it is not kept, but computed from bytes whose SHA-256 is right.
+  const uint32_t crc32c =
+      codec::Crc32c({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  absl::Status put;
+  if (work.StateAt(target.name) == ShardState::kDamaged) {
+    put = DeleteOnce(bounded, target, health, work.key);
+  }
+  if (put.ok()) put = PutOnce(bounded, target, health, work.key, bytes, crc32c);
+  if (absl::IsAlreadyExists(put)) {
+    // Something else lies there: an upload that went wrong long ago, or damage not known yet.
+    put = DeleteOnce(bounded, target, health, work.key);
+    if (put.ok()) put = PutOnce(bounded, target, health, work.key, bytes, crc32c);
+  }
+  if (put.ok()) put = Look(bounded, target, work.object);
+  // No bucket, or a write that is not there afterwards.
+  if (absl::IsNotFound(put)) return absl::UnavailableError(put.message());
+  CEDANA_RETURN_IF_ERROR(put);
+  const absl::Status noted =
+      vault_.metadata->replication().SetShard(work.object.ref, target.name, ShardState::kLive);
+  if (absl::IsNotFound(noted)) DeleteOnce(bounded, target, health, work.key).IgnoreError();
+  CEDANA_RETURN_IF_ERROR(noted);
+  work.Set(target.name, ShardState::kLive);
+  absl::MutexLock lock(&mutex_);
+  ++counts_.written_shards;
+  counts_.written_bytes += bytes.size();
+  return absl::OkStatus();
+}
+
+absl::Status Repairer::RemoveDamaged(const base::Context& context, Work& work) {
+  absl::Status last;
+  const std::vector<metadata::Shard> shards = work.object.shards;
+  for (const metadata::Shard& shard : shards) {
+    if (shard.state == ShardState::kLive) continue;
+    const ProviderPtr provider = vault_.providers->Find(shard.provider);
+    if (shard.state == ShardState::kAcknowledged || provider == nullptr ||
+        !vault_.providers->health().Healthy(shard.provider)) {
+      last = absl::UnavailableError(
+          absl::StrCat("provider ", shard.provider, ": holds a shard that nobody can look at now"));
+      continue;
+    }
+    // There are as many good copies as are wanted.
+    const absl::Status deleted = DeleteOnce(context.WithTimeout(kShardTimeout), *provider,
+                                            vault_.providers->health(), work.key);
+    if (!deleted.ok()) {
+      last = deleted;
+      continue;
+    }
+    CEDANA_RETURN_IF_ERROR(
+        vault_.metadata->replication().DropShard(work.object.ref, shard.provider));
+  }
+  return last;
+}
+
+absl::Status Repairer::Drain(const base::Context& context, ProviderRegistry* registry) {
+  for (const ProviderPtr& provider : vault_.providers->All()) {
+    if (provider->active()) continue;
+    while (true) {
+      CEDANA_RETURN_IF_ERROR(context.Check());
+      CEDANA_ASSIGN_OR_RETURN(const std::vector<metadata::PlacedShard> surplus,
+                              vault_.metadata->replication().Surplus(provider->name, kDrainBatch));
+      if (surplus.empty()) break;
+      // First what is to be deleted, then the rows: a crash between forgets nothing.
+      std::vector<metadata::Chore> chores;
+      for (const metadata::PlacedShard& shard : surplus) {
+        const metadata::ReplicatedObject object{.ref = shard.ref, .save = shard.save};
+        chores.push_back({provider->name, KeyOf(object), metadata::ChoreKind::kDelete, 0});
+      }
+      CEDANA_RETURN_IF_ERROR(vault_.metadata->chores().Add(chores));
+      for (const metadata::PlacedShard& shard : surplus) {
+        const absl::Status dropped =
+            vault_.metadata->replication().DropShard(shard.ref, provider->name);
+        if (!absl::IsNotFound(dropped)) CEDANA_RETURN_IF_ERROR(dropped);
+      }
+      if (surplus.size() < kDrainBatch) break;
+    }
+    CEDANA_ASSIGN_OR_RETURN(const auto owed, vault_.metadata->chores().Of(provider->name, 1));
+    if (!owed.empty()) continue;
+    const absl::Status forgotten = registry->Forget(provider->name);
+    if (forgotten.ok()) {
+      base::LogInfo("a provider is drained", {{"provider", provider->name}});
+    } else if (!absl::IsFailedPrecondition(forgotten)) {
+      return forgotten;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<DamageVerdict> Repairer::Inspect(const base::Context& context,
+                                                const metadata::ObjectRef& ref,
+                                                const std::string& provider_name) {
+  CEDANA_ASSIGN_OR_RETURN(const metadata::ReplicatedObject object,
+                          vault_.metadata->replication().Find(ref));
+  const ProviderPtr provider = vault_.providers->Find(provider_name);
+  const bool holds = std::any_of(object.shards.begin(), object.shards.end(), [&](const auto& one) {
+    return one.provider == provider_name && one.state != ShardState::kDamaged;
+  });
+  // What is marked already needs no second look.
+  if (provider == nullptr || !holds) return DamageVerdict::kMissing;
+  const ShardName name{ref.id, provider_name};
+  const absl::Duration now = vault_.clock->Monotonic();
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = looked_.find(name);
+    if (found != looked_.end() && now - found->second.first < kLookedFor) {
+      return found->second.second;
+    }
+  }
+  if (!inspect_mutex_.TryLock()) {
+    return absl::UnavailableError("damage: another shard is being looked at");
+  }
+  const absl::Status seen =
+      ReadWhole(context.WithTimeout(kShardTimeout), *provider, object).status();
+  inspect_mutex_.Unlock();
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  DamageVerdict verdict = DamageVerdict::kUnreachable;
+  if (seen.ok()) verdict = DamageVerdict::kSound;
+  if (absl::IsDataLoss(seen)) verdict = DamageVerdict::kDamaged;
+  if (absl::IsNotFound(seen)) verdict = DamageVerdict::kMissing;
+  CEDANA_RETURN_IF_ERROR(Note(ref, provider_name, seen));
+  absl::MutexLock lock(&mutex_);
+  if (looked_.size() >= kLookedMax) looked_.clear();
+  looked_[name] = {now, verdict};
+  return verdict;
+}
+
+}  // namespace cedana::replica
