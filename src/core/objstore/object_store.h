@@ -46,8 +46,8 @@ struct PutOptions {
 };
 
 // A request that somebody else may send in our name, exactly so: its query or headers carry the
-// authorisation, so `url` is in no text. What the sender adds (Content-Length, Host, Range of a read)
-// is not signed unless it is in `headers`.
+// authorisation, so `url` is in no text. What the sender adds (Content-Length, Host, Range of a
+// read) is not signed unless it is in `headers`.
 struct SignedRequest {
   std::string method;
   std::string url;
