@@ -1,6 +1,7 @@
 #include "core/objstore/dialect.h"
 
 #include "absl/strings/str_cat.h"
+#include "core/objstore/azure_error.h"
 #include "core/objstore/gcs_error.h"
 #include "core/objstore/s3_error.h"
 
@@ -36,11 +37,11 @@ absl::Status ErrorOfAnswer(Dialect dialect, absl::string_view what,
     case Dialect::kGcs:
       return GcsErrorOf(what, response);
     case Dialect::kAzure:
+      return AzureErrorOf(what, response);
     case Dialect::kDirectory:
       break;
   }
-  return absl::InternalError(
-      absl::StrCat(what, ": the ", DialectName(dialect), " dialect's errors are not known here"));
+  return absl::InternalError(absl::StrCat(what, ": a directory's answers are not read here"));
 }
 
 }  // namespace cedana::objstore

@@ -38,6 +38,7 @@ struct ObjectInfo {
   uint64_t bytes = 0;
   std::optional<uint32_t> crc32c;  // where the store keeps one
   absl::Time modified;             // the store's clock
+  std::optional<std::string> md5;  // 16 bytes, where the store computes one of whatever it is sent
 };
 
 struct PutOptions {

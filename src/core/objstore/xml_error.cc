@@ -28,6 +28,10 @@ bool IsWord(absl::string_view text) {
 // For an answer without a code, or with one that is not in the documents.
 StatusCode MeaningOfStatus(const http::ClientResponse& response, bool has_code) {
   switch (response.status) {
+    case 400:
+      // Without a body it answers HEAD, in which nothing but the authorisation can be wrong (an
+      // expired token, say).
+      return response.body.empty() ? StatusCode::kPermissionDenied : StatusCode::kInvalidArgument;
     case 401:
     case 403:
       return StatusCode::kPermissionDenied;

@@ -1,4 +1,5 @@
-// A service account's key for tests, drawn once in a process: no private key lies in the repository.
+// A service account's key for tests, drawn once in a process: no private key lies in the
+// repository.
 #pragma once
 
 #include "core/objstore/credentials.h"
