@@ -59,7 +59,8 @@ ErrorKind KindOf(const absl::Status& status) {
 
 std::string Call::Origin() const {
   const std::string* host = request().Header("host");
-  return host != nullptr && GoodHost(*host) ? absl::StrCat("http://", *host) : "";
+  if (host == nullptr || !GoodHost(*host)) return "";
+  return absl::StrCat(request().secure ? "https://" : "http://", *host);
 }
 
 std::string Call::Query(const std::string& name) const {

@@ -37,7 +37,7 @@ class Call {
   const std::vector<std::string>& segments() const { return segments_; }
   const base::Context& context() const { return context_; }
   const std::string& request_id() const { return request_id_; }
-  // "http://HOST" as the client reached us, for URLs that we hand out.
+  // "http://HOST" or "https://HOST", as the client reached us, for URLs that we hand out.
   std::string Origin() const;
   // The query's value; empty when absent.
   std::string Query(const std::string& name) const;

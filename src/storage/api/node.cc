@@ -70,10 +70,14 @@ class RunningNode : public Node {
     }
     collector_ = std::make_unique<replica::Collector>(&vault_);
     service_ = std::make_unique<Service>(&vault_, collector_.get());
-    CEDANA_ASSIGN_OR_RETURN(
-        server_, http::Server::Start(
-                     {.address = options_.address, .port = options_.port, .workers = kWorkers},
-                     [this](http::Exchange& exchange) { service_->Handle(exchange); }));
+    CEDANA_ASSIGN_OR_RETURN(server_, http::Server::Start({.address = options_.address,
+                                                          .port = options_.port,
+                                                          .workers = kWorkers,
+                                                          .tls_cert_file = options_.tls_cert_file,
+                                                          .tls_key_file = options_.tls_key_file},
+                                                         [this](http::Exchange& exchange) {
+                                                           service_->Handle(exchange);
+                                                         }));
     worker_ = std::make_unique<replica::Worker>(&vault_, collector_.get());
     return absl::OkStatus();
   }
@@ -87,9 +91,14 @@ class RunningNode : public Node {
 
  private:
   absl::Status OpenFolder() {
-    if (!IsLoopback(options_.address)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "listen ", options_.address, ": only a loopback address (127.0.0.1, ::1) for now"));
+    if (options_.tls_cert_file.empty() != options_.tls_key_file.empty()) {
+      return absl::InvalidArgumentError("TLS: --tls-cert and --tls-key are wanted together");
+    }
+    // Keys and tokens pass here.
+    if (!IsLoopback(options_.address) && options_.tls_cert_file.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("listen ", options_.address,
+                       ": anything but loopback needs TLS (--tls-cert FILE --tls-key FILE)"));
     }
     const std::string& folder = options_.data_dir;
     CEDANA_RETURN_IF_ERROR(base::MakeDirs(folder, 0700));

@@ -17,8 +17,10 @@ namespace cedana::api {
 
 struct NodeOptions {
   std::string data_dir;
-  std::string address = "127.0.0.1";             // loopback only
-  uint16_t port = 7070;                          // 0: any free one
+  std::string address = "127.0.0.1";  // anything but loopback needs TLS
+  uint16_t port = 7070;               // 0: any free one
+  std::string tls_cert_file;          // PEM; empty: plain HTTP
+  std::string tls_key_file;
   std::vector<replica::ProviderSpec> providers;  // none: `local` = DIR/objects
   replica::Times times;
   std::string master_key_file;                // empty: DIR/keys/master
