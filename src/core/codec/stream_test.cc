@@ -2,13 +2,11 @@
 #include "core/codec/stream.h"
 
 #include <gtest/gtest.h>
-#include <isa-l/igzip_lib.h>
-#include <lz4frame.h>
-#include <zstd.h>
 
 #include <string>
 
 #include "core/base/random.h"
+#include "core/codec/testing/expand_stream.h"
 
 namespace cedana::codec {
 namespace {
@@ -36,65 +34,6 @@ std::string Compress(Container container, const std::string& plain, size_t piece
   return out;
 }
 
-// Checks the container's checksum, and that nothing follows it.
-std::string Inflate(const std::string& in, size_t size, uint32_t container) {
-  inflate_state state;
-  isal_inflate_init(&state);
-  state.crc_flag = container;
-  std::string out(size + 1, '\0');
-  state.next_in = reinterpret_cast<uint8_t*>(const_cast<char*>(in.data()));
-  state.avail_in = static_cast<uint32_t>(in.size());
-  state.next_out = reinterpret_cast<uint8_t*>(out.data());
-  state.avail_out = static_cast<uint32_t>(out.size());
-  EXPECT_EQ(isal_inflate(&state), ISAL_DECOMP_OK);
-  EXPECT_EQ(state.block_state, ISAL_BLOCK_FINISH);
-  EXPECT_EQ(state.avail_in, 0u);
-  out.resize(out.size() - state.avail_out);
-  return out;
-}
-
-std::string ExpandLz4(const std::string& in, size_t size) {
-  LZ4F_dctx* context = nullptr;
-  LZ4F_createDecompressionContext(&context, LZ4F_VERSION);
-  std::string out(size + 1, '\0');
-  size_t taken = 0;
-  size_t made = 0;
-  size_t left = 1;
-  while (left != 0 && taken < in.size()) {
-    size_t in_size = in.size() - taken;
-    size_t out_size = out.size() - made;
-    left = LZ4F_decompress(context, out.data() + made, &out_size, in.data() + taken, &in_size,
-                           nullptr);
-    EXPECT_FALSE(LZ4F_isError(left));
-    taken += in_size;
-    made += out_size;
-  }
-  EXPECT_EQ(left, 0u);
-  EXPECT_EQ(taken, in.size());
-  LZ4F_freeDecompressionContext(context);
-  out.resize(made);
-  return out;
-}
-
-std::string Expand(Container container, const std::string& in, size_t size) {
-  switch (container) {
-    case Container::kGzip:
-      return Inflate(in, size, ISAL_GZIP);
-    case Container::kZlib:
-      return Inflate(in, size, ISAL_ZLIB);
-    case Container::kLz4:
-      return ExpandLz4(in, size);
-    case Container::kZstd: {
-      std::string out(size + 1, '\0');
-      const size_t made = ZSTD_decompress(out.data(), out.size(), in.data(), in.size());
-      EXPECT_FALSE(ZSTD_isError(made));
-      out.resize(ZSTD_isError(made) ? 0 : made);
-      return out;
-    }
-  }
-  return "";
-}
-
 std::string HalfCompressible(size_t bytes) {
   std::string text(bytes, 'a');
   for (size_t at = 0; at < bytes; at += 8192) {
@@ -110,7 +49,7 @@ TEST(Stream, ComesBackWhateverThePieces) {
       const std::string plain = HalfCompressible(size);
       for (const size_t piece : {size_t{511}, size_t{256} << 10, size_t{8} << 20}) {
         const std::string in = Compress(container, plain, piece);
-        EXPECT_TRUE(Expand(container, in, size) == plain)
+        EXPECT_TRUE(ExpandStream(container, in, size) == plain)
             << static_cast<int>(container) << " " << size << " by " << piece;
         if (size > 1000) {
           EXPECT_LT(in.size(), size * 6 / 10) << static_cast<int>(container);

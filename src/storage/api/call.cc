@@ -68,6 +68,16 @@ std::string Call::Query(const std::string& name) const {
   return value == nullptr ? "" : *value;
 }
 
+absl::StatusOr<size_t> Call::ReadBody(std::span<uint8_t> out) {
+  absl::StatusOr<size_t> got = exchange_.ReadBody(out);
+  read_bytes_ += got.value_or(0);
+  return got;
+}
+
+uint64_t Call::received_bytes() const {
+  return std::max(read_bytes_, request().content_length.value_or(0));
+}
+
 absl::StatusOr<base::Json> Call::ReadJson(size_t max_bytes) {
   absl::StatusOr<std::string> body = exchange_.ReadAll(max_bytes);
   if (absl::IsResourceExhausted(body.status())) {

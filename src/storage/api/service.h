@@ -4,6 +4,7 @@
 
 #include "core/base/context.h"
 #include "core/http/server.h"
+#include "storage/api/bulk_slots.h"
 #include "storage/api/call.h"
 #include "storage/replica/collector.h"
 #include "storage/replica/vault.h"
@@ -24,6 +25,7 @@ class Service {
 
   const replica::Vault& vault_;
   replica::Collector& collector_;
+  BulkSlots bulk_slots_;
 };
 
 }  // namespace cedana::api

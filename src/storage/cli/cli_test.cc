@@ -76,7 +76,6 @@ TEST_F(CliTest, SaysInOneLineWhatIsWrong) {
            {"serve", "--data", folder_ / "x", "--listen", "0.0.0.0:1", "--tls-cert", folder_ / "c"},
            {"serve", "--data", folder_ / "x", "--listen", "127.0.0.1:0", "--tls-cert",
             folder_ / "c", "--tls-key", folder_ / "k"},  // neither is there
-           {"org", "list", "--url", Origin(), "--data", folder_, "--ca-file", folder_ / "c"},
            {"serve", "--data", folder_ / "x", "--listen", "127.0.0.1"},
            {"serve", "--data", folder_ / "x", "--listen", "127.0.0.1:0", "--provider", "x"},
            {"serve", "--data", folder_ / "x", "--listen", "127.0.0.1:0", "--lease", "10",

@@ -29,13 +29,17 @@ struct PackGrant {
   std::string signature;
 };
 
+// Whose paths a catalog means: checkpoints', or those of files uploaded through /v2 (paths.h).
+enum class PathKind { kCheckpoint, kFile };
+
 // Thread-safe; cheap to make, one per request. Begin wants a path in its normal form (metadata's
 // paths.h), the other calls take any form of it.
 class OrgCatalog : public transfer::Catalog {
  public:
   // `vault` outlives it.
-  OrgCatalog(const Vault* vault, const base::OrgId& organisation)
-      : vault_(*vault), organisation_(organisation) {}
+  OrgCatalog(const Vault* vault, const base::OrgId& organisation,
+             PathKind kind = PathKind::kCheckpoint)
+      : vault_(*vault), organisation_(organisation), kind_(kind) {}
 
   absl::StatusOr<transfer::BegunSave> Begin(const base::Context& context,
                                             const transfer::BeginRequest& request) override;
@@ -71,6 +75,8 @@ class OrgCatalog : public transfer::Catalog {
 
  private:
   absl::StatusOr<format::OrganisationKeys> Keys();
+  // The path as the catalog keeps it.
+  absl::StatusOr<std::string> Normal(const std::string& path) const;
   // Fills in where each own pack was seen; kFailedPrecondition when a copy is missing.
   absl::Status VerifyOwnPacks(const base::Context& context, const transfer::CommitRequest& request,
                               std::vector<metadata::CommittedPack>* packs);
@@ -79,6 +85,7 @@ class OrgCatalog : public transfer::Catalog {
 
   const Vault& vault_;
   const base::OrgId organisation_;
+  const PathKind kind_;
 };
 
 // The other two ports, straight to the providers.
