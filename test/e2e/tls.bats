@@ -52,6 +52,9 @@ refused() {
   wait_for 20 grep -q '^verify ok' "$T/hog.log"
   cedana check --full
   "$ROOT/test/workloads/v2_client.py" get e2e/hog.tar | tar -t | grep -q inventory.img
+  head -c 3M /dev/urandom >"$T/file"
+  "$ROOT/test/workloads/v2_client.py" put e2e/file <"$T/file"
+  "$ROOT/test/workloads/v2_client.py" get e2e/file | cmp - "$T/file"
   "$BIN/cedana-storage" org list --data "$T/storage" --url "$CEDANA_URL" \
     --ca-file "$CERTS/ca.pem" | grep -q default
   # Nobody speaks plainly to it.

@@ -61,6 +61,8 @@ absl::StatusOr<SslContext> TlsContext::Load() const {
   SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
   SSL_CTX_set_options(
       raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  // Tickets resume sessions as well, and cost the server no memory.
+  SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
   // Idle connections are many: they give their record buffers back.
   SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_alpn_select_cb(raw, ChooseProtocol, nullptr);

@@ -58,7 +58,7 @@ class TlsTransport final : public Transport {
   absl::Status Flush() {
     const absl::string_view sealed[] = {session_.output()};
     if (sealed[0].empty()) return absl::OkStatus();
-    const absl::Status sent = plain_->Write(sealed);
+    absl::Status sent = plain_->Write(sealed);
     session_.DropOutput();
     return sent;
   }

@@ -21,7 +21,7 @@ inline constexpr size_t kBulkMemoryBytes = base::kMemoryLimitMinMiB << 20;
 inline constexpr int kBulkAtOnce = 8;
 // A waiting transfer occupies one of the server's workers.
 inline constexpr int kBulkWaiting = 16;
-inline constexpr absl::Duration kBulkWaitMax = absl::Seconds(30);
+inline constexpr absl::Duration kBulkWaitMax = absl::Minutes(5);
 
 // Thread-safe.
 class BulkSlots {
