@@ -77,7 +77,9 @@ absl::Status Collect(Call& call, replica::Collector& collector) {
                          {"deleted_checkpoints", counts.deleted_checkpoints},
                          {"condemned", counts.condemned_packs},
                          {"deleted_packs", counts.deleted_packs},
-                         {"deleted_bytes", counts.deleted_bytes}});
+                         {"deleted_bytes", counts.deleted_bytes},
+                         {"chores_done", counts.chores_done},
+                         {"chores_left", counts.chores_left}});
 }
 
 }  // namespace cedana::api

@@ -63,8 +63,15 @@ absl::Status GrantUploads(Call& call, OrgCatalog& catalog) {
   CEDANA_ASSIGN_OR_RETURN(const auto save, call.IdAt<base::SaveId>(2));
   CEDANA_ASSIGN_OR_RETURN(const Json body, call.ReadJson(kSmallBodyBytesMax));
   CEDANA_ASSIGN_OR_RETURN(const auto wanted, WantedPacksFromJson(body));
+  CEDANA_ASSIGN_OR_RETURN(const auto reports, ReportsFromJson(body));
+  CEDANA_ASSIGN_OR_RETURN(const metadata::Policy policy, catalog.Policy());
   CEDANA_ASSIGN_OR_RETURN(const auto grants, catalog.GrantUploads(save, wanted));
-  return call.Send(200, ToJson(grants, call.Origin(), /*reads=*/false));
+  // After the grants: only who has a living save is listened to.
+  for (const auto& [provider, report] : reports) catalog.Report(provider, report);
+  Json answer = ToJson(grants, call.Origin(), /*reads=*/false);
+  answer["copies"] = policy.copies;
+  answer["ack"] = policy.ack;
+  return call.Send(200, answer);
 }
 
 absl::Status CommitSave(Call& call, OrgCatalog& catalog) {

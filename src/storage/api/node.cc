@@ -16,6 +16,9 @@
 #include "storage/api/service.h"
 #include "storage/metadata/tokens.h"
 #include "storage/replica/collector.h"
+#include "storage/replica/prober.h"
+#include "storage/replica/registry.h"
+#include "storage/replica/spread.h"
 #include "storage/replica/worker.h"
 
 namespace cedana::api {
@@ -65,7 +68,7 @@ class RunningNode : public Node {
   absl::Status Start() {
     CEDANA_RETURN_IF_ERROR(OpenFolder());
     CEDANA_RETURN_IF_ERROR(FirstStart());
-    if (const absl::Status spread = SpreadKeys({}, vault_); !spread.ok()) {
+    if (const absl::Status spread = replica::SpreadKeys({}, vault_); !spread.ok()) {
       base::LogWarn("a provider lacks organisation keys", {{"error", spread.message()}});
     }
     collector_ = std::make_unique<replica::Collector>(&vault_);
@@ -78,6 +81,7 @@ class RunningNode : public Node {
                                                          [this](http::Exchange& exchange) {
                                                            service_->Handle(exchange);
                                                          }));
+    prober_ = std::make_unique<replica::Prober>(&vault_, registry_.get());
     worker_ = std::make_unique<replica::Worker>(&vault_, collector_.get());
     return absl::OkStatus();
   }
@@ -86,6 +90,7 @@ class RunningNode : public Node {
   const replica::Vault& vault() const override { return vault_; }
   void Stop(absl::Duration grace) override {
     if (server_ != nullptr) server_->Stop(grace);
+    prober_.reset();
     worker_.reset();
   }
 
@@ -108,23 +113,34 @@ class RunningNode : public Node {
     CEDANA_ASSIGN_OR_RETURN(replica::KeyRing keys, OpenKeys(options_, fresh));
     keys_.emplace(std::move(keys));
     grants_.emplace(keys_->grant_key());
-    if (options_.providers.empty()) {
-      options_.providers.push_back({"local", absl::StrCat(folder, "/objects")});
-    }
-    CEDANA_ASSIGN_OR_RETURN(providers_, replica::ProviderSet::Open(options_.providers));
     base::Clock* clock = options_.clock != nullptr ? options_.clock : &base::SystemClock();
+    health_.emplace(clock);
+    providers_.emplace(&*health_);
     CEDANA_ASSIGN_OR_RETURN(metadata_,
                             metadata::Metadata::Open(catalog, {.clock = clock,
                                                                .lease = options_.times.lease,
                                                                .grant = options_.times.grant}));
     vault_ = {.metadata = metadata_.get(),
-              .providers = providers_.get(),
+              .providers = &*providers_,
               .keys = &*keys_,
               .grants = &*grants_,
               .clock = clock,
               .random = &base::SystemRandom(),
               .times = options_.times};
-    return absl::OkStatus();
+    return OpenProviders();
+  }
+
+  absl::Status OpenProviders() {
+    if (options_.providers.empty()) {
+      CEDANA_ASSIGN_OR_RETURN(const auto known, metadata_->providers().All());
+      if (known.empty()) {
+        options_.providers.push_back(
+            {"local", absl::StrCat("file://", options_.data_dir, "/objects"), ""});
+      }
+    }
+    registry_ = std::make_unique<replica::ProviderRegistry>(
+        &vault_, absl::StrCat(options_.data_dir, "/providers"));
+    return registry_->Load(options_.providers);
   }
 
   // Whatever of the first start is missing; a start that was interrupted goes on here.
@@ -160,12 +176,15 @@ class RunningNode : public Node {
   base::UniqueFd lock_;
   std::optional<replica::KeyRing> keys_;
   std::optional<replica::GrantSigner> grants_;
-  std::unique_ptr<replica::ProviderSet> providers_;
+  std::optional<replica::HealthBoard> health_;
+  std::optional<replica::ProviderSet> providers_;
   std::unique_ptr<metadata::Metadata> metadata_;
   replica::Vault vault_;
+  std::unique_ptr<replica::ProviderRegistry> registry_;
   std::unique_ptr<replica::Collector> collector_;
   std::unique_ptr<Service> service_;
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<replica::Prober> prober_;
   std::unique_ptr<replica::Worker> worker_;
 };
 

@@ -1,7 +1,8 @@
 // A running service over one folder: opens or creates everything in it, serves until it is
 // destroyed.
 //
-//   DIR/lock  DIR/catalog.db  DIR/keys/master  DIR/objects (provider `local`, where none is given)
+//   DIR/lock  DIR/catalog.db  DIR/keys/master  DIR/providers/NAME.json (credentials)
+//   DIR/objects (provider `local`, where none is given)
 //   DIR/token (organisation `default`)  DIR/operator-token
 #pragma once
 
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "storage/replica/registry.h"
 #include "storage/replica/vault.h"
 
 namespace cedana::api {
@@ -21,7 +23,8 @@ struct NodeOptions {
   uint16_t port = 7070;               // 0: any free one
   std::string tls_cert_file;          // PEM; empty: plain HTTP
   std::string tls_key_file;
-  std::vector<replica::ProviderSpec> providers;  // none: `local` = DIR/objects
+  // Added to those that the catalog knows. None in either: `local` = DIR/objects.
+  std::vector<replica::ProviderSpec> providers;
   replica::Times times;
   std::string master_key_file;                // empty: DIR/keys/master
   std::optional<std::string> master_key_hex;  // before the file

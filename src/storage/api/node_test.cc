@@ -118,6 +118,7 @@ TEST_F(SaveCalls, ListsTenThousandInPages) {
           metadata::NewCheckpoint wanted{.save = save.id};
           wanted.row.id = save.checkpoint;
           wanted.row.path = save.path;
+          wanted.row.manifest_providers = {"local"};
           wanted.row.facts = "{}";
           EXPECT_TRUE(saves.Commit(organisation, wanted).ok());
         }
@@ -312,7 +313,7 @@ TEST_F(NodeTest, ListensOnLoopbackOnly) {
 }
 
 TEST_F(NodeTest, AFullDiskIsSaidInOneLineAndChangesNothing) {
-  options_.providers = {{"tiny", folder_ / "tiny"}};
+  options_.providers = {{"tiny", absl::StrCat("file://", (folder_ / "tiny").string()), ""}};
   std::filesystem::create_directory(folder_ / "tiny");
   const std::string tiny = folder_ / "tiny";
   if (::mount("tmpfs", tiny.c_str(), "tmpfs", 0, "size=256k") != 0) {

@@ -14,7 +14,7 @@ constexpr size_t kPieceBytes = 1u << 20;
 
 struct Target {
   replica::ObjectGrant grant;
-  const replica::Provider* provider;
+  replica::ProviderPtr provider;
   objstore::ObjectKey key;
 };
 
@@ -30,12 +30,12 @@ absl::StatusOr<Target> Judge(const Call& call, const replica::Vault& vault,
     return absl::PermissionDeniedError("grant: missing or malformed");
   }
   CEDANA_RETURN_IF_ERROR(vault.grants->Verify(grant, call.Query("sig"), vault.NowMs()));
-  const replica::Provider* provider = vault.providers->Find(grant.provider);
+  replica::ProviderPtr provider = vault.providers->Find(grant.provider);
   if (provider == nullptr) {
     return absl::NotFoundError(absl::StrCat("provider ", grant.provider, ": none"));
   }
   CEDANA_ASSIGN_OR_RETURN(objstore::ObjectKey key, objstore::ObjectKey::Parse(grant.key));
-  return Target{std::move(grant), provider, std::move(key)};
+  return Target{std::move(grant), std::move(provider), std::move(key)};
 }
 
 absl::Status SendExists(Call& call, const Target& target) {
@@ -71,7 +71,11 @@ absl::Status Receive(Call& call, const Target& target) {
 absl::Status PutObject(Call& call, const replica::Vault& vault) {
   CEDANA_ASSIGN_OR_RETURN(const Target target, Judge(call, vault, "PUT"));
   if (target.provider->directory == nullptr) {
-    return absl::InvalidArgumentError("object: this provider takes uploads itself");
+    if (target.provider->dialect != objstore::Dialect::kDirectory) {
+      return absl::InvalidArgumentError("object: this provider takes uploads itself");
+    }
+    return absl::UnavailableError(
+        absl::StrCat("provider ", target.grant.provider, ": cannot be used now"));
   }
   const http::ServerRequest& request = call.request();
   if (request.chunked || request.content_length.value_or(0) != target.grant.bytes) {
@@ -79,6 +83,9 @@ absl::Status PutObject(Call& call, const replica::Vault& vault) {
         absl::StrCat("object: a body of ", target.grant.bytes, " bytes was granted"));
   }
   const absl::Status received = Receive(call, target);
+  if (absl::IsResourceExhausted(received)) {
+    vault.providers->health().RecordWrite(target.grant.provider, received);
+  }
   if (absl::IsAlreadyExists(received)) return SendExists(call, target);
   if (!received.ok()) {
     base::LogError("upload failed", {{"request", call.request_id()},

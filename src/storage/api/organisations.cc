@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "storage/replica/object_keys.h"
+#include "storage/replica/spread.h"
 
 namespace cedana::api {
 namespace {
@@ -30,24 +31,20 @@ absl::StatusOr<metadata::Organisation> MakeOrganisation(const replica::Vault& va
   metadata::Organisation made{base::DrawId<base::OrgId>(*vault.random), name, ""};
   made.wrapped_key = vault.keys->DrawOrganisationKey(*vault.random, made.id);
   // The providers first: a key that only a lost catalog held would be lost with it.
-  CEDANA_RETURN_IF_ERROR(
-      vault.providers->PutEverywhere({}, replica::OrganisationKeyKey(made.id), made.wrapped_key));
-  const absl::Status added = vault.metadata->identities().AddOrganisation(made);
-  if (absl::IsAlreadyExists(added)) {
-    vault.providers->DeleteEverywhere({}, replica::OrganisationKeyKey(made.id)).IgnoreError();
+  const std::string key = replica::OrganisationKeyKey(made.id);
+  const std::vector<replica::Missed> missed =
+      replica::PutEverywhere({}, vault, key, made.wrapped_key);
+  size_t wanted = 0;
+  for (const replica::ProviderPtr& provider : vault.providers->All()) {
+    wanted += provider->active() ? 1 : 0;
   }
+  if (missed.size() >= wanted) {
+    return missed.empty() ? absl::UnavailableError("providers: none") : missed[0].status;
+  }
+  const absl::Status added = vault.metadata->identities().AddOrganisation(made);
+  if (absl::IsAlreadyExists(added)) replica::DeleteEverywhere({}, vault, key).IgnoreError();
   CEDANA_RETURN_IF_ERROR(added);
   return made;
-}
-
-absl::Status SpreadKeys(const base::Context& context, const replica::Vault& vault) {
-  CEDANA_ASSIGN_OR_RETURN(const auto organisations, vault.metadata->identities().Organisations());
-  absl::Status first;
-  for (const metadata::Organisation& organisation : organisations) {
-    first.Update(vault.providers->PutEverywhere(
-        context, replica::OrganisationKeyKey(organisation.id), organisation.wrapped_key));
-  }
-  return first;
 }
 
 }  // namespace cedana::api

@@ -4,17 +4,14 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "core/base/context.h"
 #include "storage/metadata/identities.h"
 #include "storage/replica/vault.h"
 
 namespace cedana::api {
 
+// kUnavailable when no provider takes the key now; those that lack it get it later (SpreadKeys).
 // Names: 1 to 64 of [a-zA-Z0-9._-]. kAlreadyExists when it is taken.
 absl::StatusOr<metadata::Organisation> MakeOrganisation(const replica::Vault& vault,
                                                         const std::string& name);
-
-// Puts every organisation's wrapped key where a provider lacks it (a new or emptied one).
-absl::Status SpreadKeys(const base::Context& context, const replica::Vault& vault);
 
 }  // namespace cedana::api

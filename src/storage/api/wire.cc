@@ -1,5 +1,7 @@
 #include "storage/api/wire.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
@@ -12,6 +14,20 @@ using base::Json;
 constexpr size_t kTextBytesMax = 1024;
 constexpr size_t kFactsBytesMax = 256u << 10;
 constexpr size_t kProvidersMax = 64;
+
+absl::string_view DialectNameOf(objstore::Dialect dialect) {
+  switch (dialect) {
+    case objstore::Dialect::kDirectory:
+      return "directory";
+    case objstore::Dialect::kS3:
+      return "s3";
+    case objstore::Dialect::kGcs:
+      return "gcs";
+    case objstore::Dialect::kAzure:
+      break;
+  }
+  return "azure";
+}
 
 absl::Status Bad(absl::string_view key, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("\"", key, "\" ", what));
@@ -160,16 +176,50 @@ Json ToJson(const std::vector<replica::PackGrant>& grants, const std::string& or
     const replica::ObjectGrant& grant = item.grant;
     Json entry = {{"pack", item.pack.ToHex()},
                   {"provider", grant.provider},
+                  {"domain", item.provider->domain},
+                  {"dialect", std::string(DialectNameOf(item.provider->dialect))},
                   {"method", grant.method},
-                  {"url", absl::StrCat(origin, "/v3/objects/", grant.provider, "/", grant.key,
-                                       "?size=", grant.bytes, "&crc32c=", grant.crc32c,
-                                       "&expires=", grant.expires_ms, "&sig=", item.signature)},
-                  {"headers", Json::object()},
                   {"expires_ms", grant.expires_ms}};
+    Json headers = Json::object();
+    if (item.sent.has_value()) {
+      entry["method"] = item.sent->method;
+      entry["url"] = item.sent->url;
+      for (const auto& [name, value] : item.sent->headers) headers[name] = value;
+    } else {
+      entry["url"] = absl::StrCat(origin, "/v3/objects/", grant.provider, "/", grant.key,
+                                  "?size=", grant.bytes, "&crc32c=", grant.crc32c,
+                                  "&expires=", grant.expires_ms, "&sig=", item.signature);
+    }
+    entry["headers"] = std::move(headers);
     if (reads) entry["bytes"] = grant.bytes;
     list.push_back(std::move(entry));
   }
   return {{"grants", std::move(list)}};
+}
+
+absl::StatusOr<std::vector<std::pair<std::string, replica::ClientReport>>> ReportsFromJson(
+    const Json& json) {
+  std::vector<std::pair<std::string, replica::ClientReport>> reports;
+  const auto object = json.find("reports");
+  if (object == json.end() || object->is_null()) return reports;
+  if (!object->is_object() || object->size() > kProvidersMax) {
+    return Bad("reports", "must be a small object");
+  }
+  for (const auto& [provider, item] : object->items()) {
+    if (!item.is_object()) return Bad("reports", "must hold objects");
+    // Hints: what is missing or odd is taken as nothing.
+    const auto count = [&, &entry = item](absl::string_view key) {
+      return static_cast<uint64_t>(std::max<int64_t>(0, base::IntOr(entry, key, 0)));
+    };
+    replica::ClientReport report;
+    report.ok = count("ok");
+    report.failed = count("failed");
+    report.full = base::StringOr(item, "last_error", "") == "resource_exhausted";
+    report.latency = absl::Milliseconds(std::min<uint64_t>(count("latency_ms"), 3600000));
+    report.bytes_per_s = static_cast<double>(count("bytes_per_s"));
+    reports.emplace_back(provider, report);
+  }
+  return reports;
 }
 
 }  // namespace cedana::api

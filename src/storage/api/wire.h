@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -22,7 +23,11 @@ absl::StatusOr<base::LeaseId> LeaseFromJson(const base::Json& json);
 
 base::Json ToJson(const format::OrganisationKeys& keys);
 base::Json ToJson(const transfer::CheckpointInfo& info);
-// `origin` stands before the grants' paths; `reads` adds the objects' sizes.
+// What a client saw of the providers; absent is none.
+absl::StatusOr<std::vector<std::pair<std::string, replica::ClientReport>>> ReportsFromJson(
+    const base::Json& json);
+// `origin` stands before the paths of grants that this service serves; `reads` adds the objects'
+// sizes.
 base::Json ToJson(const std::vector<replica::PackGrant>& grants, const std::string& origin,
                   bool reads);
 

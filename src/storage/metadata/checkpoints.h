@@ -20,7 +20,7 @@ struct Checkpoint {
   uint64_t stored_bytes = 0;
   uint64_t new_bytes = 0;
   std::string codec;
-  std::string durability;
+  std::string durability;  // judged when it is read
   std::string job_id;
   std::string job_name;
   std::string facts;            // JSON text, not looked into

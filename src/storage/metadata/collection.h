@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct DoomedPack {
 struct KnownObjects {
   absl::flat_hash_set<base::PackId> packs;
   absl::flat_hash_set<base::CheckpointId> manifests;
+  bool open = false;  // it may yet commit, or a sweep of it is still to come
 };
 
 // Thread-safe; meant for one collector at a time.
@@ -39,6 +41,8 @@ class Collection {
   // Commits without a record yet, oldest first.
   virtual absl::StatusOr<std::vector<OwnedCheckpoint>> PendingRecords(int limit) = 0;
   virtual absl::Status RecordWritten(uint64_t sequence) = 0;
+  // The visible checkpoint of that commit; absent is a value.
+  virtual absl::StatusOr<std::optional<OwnedCheckpoint>> Committed(uint64_t sequence) = 0;
 
   // Saves that have ended, no grant of theirs is good any more, and a sweep is due. Open saves
   // whose lease has ended are aborted by this call, before anything of theirs is deleted.

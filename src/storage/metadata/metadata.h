@@ -1,5 +1,5 @@
 // The catalog: organisations, tokens, saves, checkpoints, packs. Kept in SQLite here; everything
-// that uses it sees only the four narrow interfaces, so that another database can take its place.
+// that uses it sees only narrow interfaces, so that another database can take its place.
 //
 // Time is the catalog's: `clock` judges every lease. Thread-safe.
 #pragma once
@@ -11,8 +11,11 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "storage/metadata/checkpoints.h"
+#include "storage/metadata/chores.h"
 #include "storage/metadata/collection.h"
 #include "storage/metadata/identities.h"
+#include "storage/metadata/providers.h"
+#include "storage/metadata/replication.h"
 #include "storage/metadata/saves.h"
 
 namespace cedana::metadata {
@@ -33,6 +36,9 @@ class Metadata {
   virtual Saves& saves() = 0;
   virtual Checkpoints& checkpoints() = 0;
   virtual Collection& collection() = 0;
+  virtual Providers& providers() = 0;
+  virtual Replication& replication() = 0;
+  virtual Chores& chores() = 0;
   // OK when it answers.
   virtual absl::Status Ping() = 0;
 };

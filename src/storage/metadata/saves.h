@@ -37,7 +37,8 @@ struct CommittedPack {
   uint32_t crc32c = 0;
   uint32_t key_epoch = 0;
   bool own = false;
-  std::vector<std::string> providers;  // own packs: where it was seen
+  std::vector<std::string> providers;     // own packs: where the service saw it
+  std::vector<std::string> acknowledged;  // own packs: taken there, but not to be seen now
 };
 
 struct NewCheckpoint {
@@ -58,9 +59,13 @@ class Saves {
   virtual absl::StatusOr<Save> Renew(const base::OrgId& organisation, const base::SaveId& id) = 0;
   // kUnknown as the state when there is none.
   virtual absl::StatusOr<Save> Find(const base::OrgId& organisation, const base::SaveId& id) = 0;
-  // kFailedPrecondition: aborted, or the lease has ended. ParentGone() (errors.h): a pack that it
-  // refers to is being deleted, or is not this organisation's. A file takes the place of the one
-  // that had its path, which is hidden in the same transaction.
+  // Whose it is; for the service's own use, never for a client. kNotFound when there is none.
+  virtual absl::StatusOr<base::OrgId> OwnerOf(const base::SaveId& id) = 0;
+  // kFailedPrecondition: aborted, or the lease has ended, or a pack or the manifest is in fewer
+  // failure domains than the policy's `ack`. ParentGone() (errors.h): a pack that it refers to is
+  // being deleted, or is not this organisation's. What is short of the policy's `copies` becomes
+  // debt in the same transaction.
+  // A file takes the place of the one that had its path, which is hidden in the same transaction.
   virtual absl::StatusOr<Checkpoint> Commit(const base::OrgId& organisation,
                                             const NewCheckpoint& checkpoint) = 0;
   // After OK it can never commit; an id never seen is remembered as aborted. kAlreadyExists: it

@@ -1,12 +1,15 @@
 // The tables of the catalog. Every key but the save's starts with the organisation, so that the
 // catalog can be partitioned by it. Times are milliseconds of the catalog's clock.
+//
+// What stands here is never edited once released: a new version is a new step, and every catalog
+// goes through the steps that it lacks, a fresh one through all.
 #pragma once
 
 namespace cedana::metadata {
 
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 
-inline constexpr char kSchema[] = R"sql(
+inline constexpr char kSchemaStep1[] = R"sql(
 CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO counters VALUES('sequence', 0), ('fencing', 0);
 
@@ -108,6 +111,74 @@ CREATE TABLE commit_records(
   sequence INTEGER PRIMARY KEY,
   organisation BLOB NOT NULL,
   checkpoint BLOB NOT NULL);
+)sql";
+
+// Many providers: which there are, what an organisation wants of them, what is missing.
+inline constexpr char kSchemaStep2[] = R"sql(
+-- state: 0 active, 1 draining (read, not written), 2 lost. The url holds no secret.
+CREATE TABLE providers(
+  name TEXT PRIMARY KEY,
+  url TEXT NOT NULL,
+  domain TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  added_ms INTEGER NOT NULL,
+  since_ms INTEGER NOT NULL) WITHOUT ROWID;
+
+-- No row: copies = min(2, failure domains), ack the same.
+CREATE TABLE policies(
+  organisation BLOB PRIMARY KEY REFERENCES organisations(id),
+  copies INTEGER NOT NULL,
+  ack INTEGER NOT NULL) WITHOUT ROWID;
+
+-- state: 0 live (listed or read back), 1 damaged, 2 acknowledged (not seen by the service yet).
+ALTER TABLE shards ADD COLUMN state INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX shards_by_provider ON shards(provider);
+
+-- Where a manifest's copies are; takes the place of checkpoints.manifest_providers.
+CREATE TABLE manifest_shards(
+  organisation BLOB NOT NULL,
+  checkpoint BLOB NOT NULL,
+  provider TEXT NOT NULL,
+  seen_ms INTEGER NOT NULL,
+  state INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY(organisation, checkpoint, provider),
+  FOREIGN KEY(organisation, checkpoint) REFERENCES checkpoints(organisation, id)
+    ON DELETE CASCADE) WITHOUT ROWID;
+CREATE INDEX manifest_shards_by_provider ON manifest_shards(provider);
+WITH RECURSIVE split(organisation, checkpoint, seen_ms, provider, rest) AS (
+  SELECT organisation, id, created_ms, '', manifest_providers || ',' FROM checkpoints
+  UNION ALL
+  SELECT organisation, checkpoint, seen_ms, SUBSTR(rest, 1, INSTR(rest, ',') - 1),
+         SUBSTR(rest, INSTR(rest, ',') + 1) FROM split WHERE rest <> '')
+INSERT OR IGNORE INTO manifest_shards
+  SELECT organisation, checkpoint, provider, seen_ms, 0 FROM split WHERE provider <> '';
+ALTER TABLE checkpoints DROP COLUMN manifest_providers;
+CREATE INDEX checkpoints_by_save ON checkpoints(save);
+
+-- What lacks copies. kind: 0 pack, 1 manifest. live: failure domains in which it can be read.
+-- due_ms: not looked at before; a worker that claims the row moves it on, so that a claim ends by
+-- itself.
+CREATE TABLE debts(
+  organisation BLOB NOT NULL,
+  kind INTEGER NOT NULL,
+  id BLOB NOT NULL,
+  live INTEGER NOT NULL,
+  since_ms INTEGER NOT NULL,
+  due_ms INTEGER NOT NULL DEFAULT 0,
+  tries INTEGER NOT NULL DEFAULT 0,
+  worker TEXT,
+  PRIMARY KEY(organisation, kind, id)) WITHOUT ROWID;
+CREATE INDEX debts_by_urgency ON debts(live, since_ms);
+
+-- What one provider could not do when it was asked. kind: 0 delete the object, 1 write the commit
+-- record, 2 sweep the save whose prefix the key is.
+CREATE TABLE chores(
+  provider TEXT NOT NULL,
+  key TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  since_ms INTEGER NOT NULL,
+  PRIMARY KEY(provider, key)) WITHOUT ROWID;
 )sql";
 
 }  // namespace cedana::metadata

@@ -3,7 +3,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
-#include "storage/metadata/sqlite_metadata_internal.h"
+#include "storage/metadata/debt_internal.h"
 
 namespace cedana::metadata {
 namespace {
@@ -24,8 +24,10 @@ class SqliteCheckpoints : public Checkpoints {
   absl::StatusOr<Checkpoint> Find(const base::OrgId& organisation,
                                   const std::string& path) override {
     std::optional<Checkpoint> found;
-    CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) {
-      return FindVisible(connection, organisation, path, &found);
+    CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) -> absl::Status {
+      CEDANA_RETURN_IF_ERROR(FindVisible(connection, organisation, path, &found));
+      return found.has_value() ? FillDurability(connection, organisation, {&*found})
+                               : absl::OkStatus();
     }));
     if (!found.has_value()) return NoCheckpoint(path);
     return *std::move(found);
@@ -34,7 +36,7 @@ class SqliteCheckpoints : public Checkpoints {
   absl::StatusOr<std::vector<Checkpoint>> List(const base::OrgId& organisation,
                                                const CheckpointFilter& filter) override {
     std::vector<Checkpoint> found;
-    CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) {
+    CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) -> absl::Status {
       // '0' follows '/' in ASCII: everything under the folder lies between them.
       Query query(connection,
                   "SELECT " CEDANA_CHECKPOINT_COLUMNS
@@ -52,7 +54,10 @@ class SqliteCheckpoints : public Checkpoints {
       query.Bind(organisation, filter.prefix, filter.job_name, filter.job_id, filter.newest_per_job,
                  filter.before_sequence, filter.limit);
       while (query.Step()) found.push_back(ReadCheckpoint(query));
-      return query.status();
+      CEDANA_RETURN_IF_ERROR(query.status());
+      std::vector<Checkpoint*> all;
+      for (Checkpoint& checkpoint : found) all.push_back(&checkpoint);
+      return FillDurability(connection, organisation, all);
     }));
     return found;
   }
@@ -79,7 +84,12 @@ class SqliteCheckpoints : public Checkpoints {
                    "UPDATE checkpoints SET hidden_ms = ? WHERE organisation = ? AND path = ? AND "
                    "hidden_ms IS NULL");
       CEDANA_RETURN_IF_ERROR(update.Bind(shared_.Now(), organisation, path).Run());
-      return update.changes() == 0 ? NoCheckpoint(path) : absl::OkStatus();
+      if (update.changes() == 0) return NoCheckpoint(path);
+      // A manifest that goes needs no more copies.
+      Query debts(connection,
+                  "DELETE FROM debts WHERE organisation = ?1 AND kind = 1 AND id IN (SELECT id "
+                  "FROM checkpoints WHERE organisation = ?1 AND path = ?2)");
+      return debts.Bind(organisation, path).Run();
     });
   }
 
@@ -99,6 +109,7 @@ class SqliteCheckpoints : public Checkpoints {
         CEDANA_RETURN_IF_ERROR(FindVisible(connection, organisation, path, &found));
         if (!found.has_value()) return NoCheckpoint(path);
       }
+      CEDANA_RETURN_IF_ERROR(FillDurability(connection, organisation, {&*found}));
       Query insert(connection, "INSERT OR REPLACE INTO holds VALUES(?, ?, ?, ?)");
       return insert.Bind(organisation, lease, found->id, shared_.Now() + shared_.lease_ms).Run();
     }));

@@ -39,6 +39,16 @@ class SqliteCollection : public Collection {
     });
   }
 
+  absl::StatusOr<std::optional<OwnedCheckpoint>> Committed(uint64_t sequence) override {
+    CEDANA_ASSIGN_OR_RETURN(
+        std::vector<OwnedCheckpoint> found,
+        Owned("SELECT " CEDANA_CHECKPOINT_COLUMNS
+              ", c.organisation FROM checkpoints c WHERE c.sequence = ? AND c.hidden_ms IS NULL",
+              sequence));
+    if (found.empty()) return std::optional<OwnedCheckpoint>();
+    return std::optional<OwnedCheckpoint>(std::move(found[0]));
+  }
+
   absl::StatusOr<std::vector<base::SaveId>> DeadSaves(int limit) override {
     std::vector<base::SaveId> dead;
     CEDANA_RETURN_IF_ERROR(shared_.database->Write([&](Connection& connection) {
@@ -65,12 +75,15 @@ class SqliteCollection : public Collection {
       packs.Bind(save);
       while (packs.Step()) known.packs.insert(packs.Id<base::PackId>(0));
       CEDANA_RETURN_IF_ERROR(packs.status());
-      Query manifests(connection,
-                      "SELECT c.id FROM saves s JOIN checkpoints c ON c.organisation = "
-                      "s.organisation AND c.id = s.checkpoint WHERE s.id = ?1 AND c.save = ?1");
+      Query manifests(connection, "SELECT id FROM checkpoints WHERE save = ?");
       manifests.Bind(save);
       while (manifests.Step()) known.manifests.insert(manifests.Id<base::CheckpointId>(0));
-      return manifests.status();
+      CEDANA_RETURN_IF_ERROR(manifests.status());
+      Query open(connection,
+                 "SELECT 1 FROM saves WHERE id = ? AND (state = 0 OR sweep_due_ms > ?)");
+      open.Bind(save, shared_.Now());
+      known.open = open.Step();
+      return open.status();
     }));
     return known;
   }
@@ -147,6 +160,8 @@ class SqliteCollection : public Collection {
         Query remove(connection,
                      "DELETE FROM packs WHERE organisation = ? AND id = ? AND state = 2");
         CEDANA_RETURN_IF_ERROR(remove.Bind(pack.organisation, pack.places.id).Run());
+        Query debt(connection, "DELETE FROM debts WHERE organisation = ? AND kind = 0 AND id = ?");
+        CEDANA_RETURN_IF_ERROR(debt.Bind(pack.organisation, pack.places.id).Run());
       }
       return absl::OkStatus();
     });

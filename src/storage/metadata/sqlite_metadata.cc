@@ -1,7 +1,6 @@
 #include "storage/metadata/metadata.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "core/base/status.h"
 #include "storage/metadata/schema.h"
@@ -11,6 +10,8 @@ namespace cedana::metadata {
 namespace {
 
 constexpr char kPackListPlain = 1;
+// What brings a catalog of version i to version i + 1.
+constexpr const char* kSchemaSteps[kSchemaVersion] = {kSchemaStep1, kSchemaStep2};
 
 class SqliteMetadata : public Metadata {
  public:
@@ -21,12 +22,18 @@ class SqliteMetadata : public Metadata {
         identities_(MakeIdentities(&shared_)),
         saves_(MakeSaves(&shared_)),
         checkpoints_(MakeCheckpoints(&shared_)),
-        collection_(MakeCollection(&shared_)) {}
+        collection_(MakeCollection(&shared_)),
+        providers_(MakeProviders(&shared_)),
+        replication_(MakeReplication(&shared_)),
+        chores_(MakeChores(&shared_)) {}
 
   Identities& identities() override { return *identities_; }
   Saves& saves() override { return *saves_; }
   Checkpoints& checkpoints() override { return *checkpoints_; }
   Collection& collection() override { return *collection_; }
+  Providers& providers() override { return *providers_; }
+  Replication& replication() override { return *replication_; }
+  Chores& chores() override { return *chores_; }
   absl::Status Ping() override {
     return database_->Read([](Connection& connection) {
       Query query(connection, "SELECT value FROM counters WHERE name = 'sequence'");
@@ -42,6 +49,9 @@ class SqliteMetadata : public Metadata {
   const std::unique_ptr<Saves> saves_;
   const std::unique_ptr<Checkpoints> checkpoints_;
   const std::unique_ptr<Collection> collection_;
+  const std::unique_ptr<Providers> providers_;
+  const std::unique_ptr<Replication> replication_;
+  const std::unique_ptr<Chores> chores_;
 };
 
 absl::Status Migrate(Connection& connection) {
@@ -52,11 +62,13 @@ absl::Status Migrate(Connection& connection) {
     CEDANA_RETURN_IF_ERROR(query.status());
   }
   if (version == kSchemaVersion) return absl::OkStatus();
-  if (version != 0) {
+  if (version < 0 || version > kSchemaVersion) {
     return absl::FailedPreconditionError(absl::StrCat("catalog: has schema version ", version,
                                                       ", this program knows ", kSchemaVersion));
   }
-  CEDANA_RETURN_IF_ERROR(connection.Execute(kSchema));
+  for (int64_t step = version; step < kSchemaVersion; ++step) {
+    CEDANA_RETURN_IF_ERROR(connection.Execute(kSchemaSteps[step]));
+  }
   return connection.Execute(absl::StrCat("PRAGMA user_version=", kSchemaVersion).c_str());
 }
 
@@ -75,13 +87,12 @@ Checkpoint ReadCheckpoint(const Query& row) {
   out.stored_bytes = static_cast<uint64_t>(row.Int(6));
   out.new_bytes = static_cast<uint64_t>(row.Int(7));
   out.codec = row.Bytes(8);
-  out.durability = row.Bytes(9);
-  out.job_id = row.Bytes(10);
-  out.job_name = row.Bytes(11);
-  out.facts = row.Bytes(12);
-  out.manifest_sha256 = row.Bytes(13);
-  out.manifest_bytes = static_cast<uint64_t>(row.Int(14));
-  out.manifest_providers = absl::StrSplit(row.Bytes(15), ',', absl::SkipEmpty());
+  out.job_id = row.Bytes(9);
+  out.job_name = row.Bytes(10);
+  out.facts = row.Bytes(11);
+  out.manifest_sha256 = row.Bytes(12);
+  out.manifest_bytes = static_cast<uint64_t>(row.Int(13));
+  out.manifest_providers = absl::StrSplit(row.Bytes(14), ',', absl::SkipEmpty());
   return out;
 }
 
@@ -118,7 +129,8 @@ absl::StatusOr<uint64_t> NextCounter(Connection& connection, const std::string& 
 absl::StatusOr<std::vector<std::string>> ShardProviders(Connection& connection,
                                                         const base::OrgId& organisation,
                                                         const base::PackId& pack) {
-  Query query(connection, "SELECT provider FROM shards WHERE organisation = ? AND pack = ?");
+  Query query(connection,
+              "SELECT provider FROM shards WHERE organisation = ? AND pack = ? AND state <> 1");
   query.Bind(organisation, pack);
   std::vector<std::string> providers;
   while (query.Step()) providers.push_back(query.Bytes(0));

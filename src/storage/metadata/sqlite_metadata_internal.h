@@ -24,11 +24,13 @@ struct Shared {
 };
 
 // The columns that ReadCheckpoint reads, from column 0 on.
-#define CEDANA_CHECKPOINT_COLUMNS                                                          \
-  "c.id, c.save, c.path, c.sequence, c.created_ms, c.image_bytes, c.stored_bytes, "        \
-  "c.new_bytes, c.codec, c.durability, c.job_id, c.job_name, c.facts, c.manifest_sha256, " \
-  "c.manifest_bytes, c.manifest_providers"
-inline constexpr int kCheckpointColumns = 16;
+#define CEDANA_CHECKPOINT_COLUMNS                                                    \
+  "c.id, c.save, c.path, c.sequence, c.created_ms, c.image_bytes, c.stored_bytes, "  \
+  "c.new_bytes, c.codec, c.job_id, c.job_name, c.facts, c.manifest_sha256, "         \
+  "c.manifest_bytes, (SELECT GROUP_CONCAT(m.provider) FROM manifest_shards m WHERE " \
+  "m.organisation = c.organisation AND m.checkpoint = c.id AND m.state <> 1)"
+inline constexpr int kCheckpointColumns = 15;
+// Everything but the durability (debt_internal.h).
 Checkpoint ReadCheckpoint(const Query& row);
 
 // A checkpoint's list of packs as its column keeps it.
@@ -39,7 +41,7 @@ absl::Status DecodePackList(absl::string_view column,
 
 // The next value of a row of `counters`.
 absl::StatusOr<uint64_t> NextCounter(Connection& connection, const std::string& name);
-// The packs' places: providers that have been seen to hold a shard.
+// The packs' places: providers that are thought to hold a good shard.
 absl::StatusOr<std::vector<std::string>> ShardProviders(Connection& connection,
                                                         const base::OrgId& organisation,
                                                         const base::PackId& pack);
@@ -48,5 +50,8 @@ std::unique_ptr<Identities> MakeIdentities(const Shared* shared);
 std::unique_ptr<Saves> MakeSaves(const Shared* shared);
 std::unique_ptr<Checkpoints> MakeCheckpoints(const Shared* shared);
 std::unique_ptr<Collection> MakeCollection(const Shared* shared);
+std::unique_ptr<Providers> MakeProviders(const Shared* shared);
+std::unique_ptr<Replication> MakeReplication(const Shared* shared);
+std::unique_ptr<Chores> MakeChores(const Shared* shared);
 
 }  // namespace cedana::metadata

@@ -3,8 +3,8 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "core/base/status.h"
+#include "storage/metadata/debt_internal.h"
 #include "storage/metadata/errors.h"
 #include "storage/metadata/paths.h"
 #include "storage/metadata/sqlite_metadata_internal.h"
@@ -63,6 +63,16 @@ class SqliteSaves : public Saves {
     return found;
   }
 
+  absl::StatusOr<base::OrgId> OwnerOf(const base::SaveId& id) override {
+    absl::StatusOr<base::OrgId> owner = absl::NotFoundError("save: none");
+    CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) -> absl::Status {
+      CEDANA_ASSIGN_OR_RETURN(std::optional<SaveRow> row, Load(connection, id));
+      if (row.has_value()) owner = row->save.organisation;
+      return absl::OkStatus();
+    }));
+    return owner;
+  }
+
   absl::StatusOr<Checkpoint> Commit(const base::OrgId& organisation,
                                     const NewCheckpoint& wanted) override {
     return Written<Checkpoint>([&](Connection& connection) -> absl::StatusOr<Checkpoint> {
@@ -80,6 +90,8 @@ class SqliteSaves : public Saves {
       committed.created_ms = shared_.Now();
       CEDANA_ASSIGN_OR_RETURN(committed.sequence, NextCounter(connection, "sequence"));
       CEDANA_RETURN_IF_ERROR(Insert(connection, organisation, committed, wanted.packs));
+      CEDANA_RETURN_IF_ERROR(RequireDurable(connection, organisation, wanted));
+      CEDANA_RETURN_IF_ERROR(FillDurability(connection, organisation, {&committed}));
       CEDANA_RETURN_IF_ERROR(End(connection, wanted.save, SaveState::kCommitted));
       return committed;
     });
@@ -228,6 +240,7 @@ class SqliteSaves : public Saves {
     query.Bind(organisation, save.checkpoint);
     if (query.Step()) {
       Checkpoint before = ReadCheckpoint(query);
+      CEDANA_RETURN_IF_ERROR(FillDurability(connection, organisation, {&before}));
       if (before.id == wanted.row.id && before.manifest_sha256 == wanted.row.manifest_sha256) {
         return before;
       }
@@ -263,11 +276,37 @@ class SqliteSaves : public Saves {
       return absl::InvalidArgumentError(
           absl::StrCat("commit: pack ", pack.id.ToHex(), " belongs to an earlier save"));
     }
+    const auto add = [&](const std::string& provider, ShardState state) {
+      Query shard(connection, "INSERT OR IGNORE INTO shards VALUES(?, ?, ?, ?, ?)");
+      return shard.Bind(organisation, pack.id, provider, now, static_cast<int>(state)).Run();
+    };
     for (const std::string& provider : pack.providers) {
-      Query shard(connection, "INSERT INTO shards VALUES(?, ?, ?, ?)");
-      CEDANA_RETURN_IF_ERROR(shard.Bind(organisation, pack.id, provider, now).Run());
+      CEDANA_RETURN_IF_ERROR(add(provider, ShardState::kLive));
+    }
+    for (const std::string& provider : pack.acknowledged) {
+      CEDANA_RETURN_IF_ERROR(add(provider, ShardState::kAcknowledged));
     }
     return absl::OkStatus();
+  }
+
+  // Everything that the checkpoint refers to is in `ack` failure domains, its manifest in two of
+  // them at most; what is short of `copies` is debt from here on. The providers' states are those
+  // of this transaction, so one that was declared lost meanwhile does not count.
+  absl::Status RequireDurable(Connection& connection, const base::OrgId& organisation,
+                              const NewCheckpoint& wanted) {
+    CEDANA_ASSIGN_OR_RETURN(const Policy policy, EffectivePolicy(connection, organisation));
+    const auto require = [&](const ObjectRef& ref, absl::string_view what) -> absl::Status {
+      CEDANA_ASSIGN_OR_RETURN(const uint32_t live, Assess(connection, policy, ref, shared_.Now()));
+      const uint32_t needed = std::min(policy.ack, CopiesWanted(policy, ref.kind));
+      if (live >= needed) return absl::OkStatus();
+      return absl::FailedPreconditionError(absl::StrCat("commit: ", what, " ", ref.id.ToHex(),
+                                                        " is whole in ", live, " failure domains, ",
+                                                        needed, " are wanted"));
+    };
+    for (const CommittedPack& pack : wanted.packs) {
+      CEDANA_RETURN_IF_ERROR(require(ObjectRef::Pack(organisation, pack.id), "pack"));
+    }
+    return require(ObjectRef::Manifest(organisation, wanted.row.id), "manifest");
   }
 
   absl::Status LockPack(Connection& connection, const base::OrgId& organisation,
@@ -300,13 +339,18 @@ class SqliteSaves : public Saves {
     }
     Query insert(
         connection,
-        "INSERT INTO checkpoints VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-        "NULL, ?)");
+        "INSERT INTO checkpoints(organisation, id, save, path, sequence, created_ms, image_bytes, "
+        "stored_bytes, new_bytes, codec, durability, job_id, job_name, facts, manifest_sha256, "
+        "manifest_bytes, packs) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?)");
     insert.Bind(organisation, row.id, row.save, row.path, row.sequence, row.created_ms,
-                row.image_bytes, row.stored_bytes, row.new_bytes, row.codec, row.durability,
-                row.job_id, row.job_name, row.facts, Blob{row.manifest_sha256}, row.manifest_bytes,
-                absl::StrJoin(row.manifest_providers, ","), Blob{EncodePackList(packs)});
+                row.image_bytes, row.stored_bytes, row.new_bytes, row.codec, row.job_id,
+                row.job_name, row.facts, Blob{row.manifest_sha256}, row.manifest_bytes,
+                Blob{EncodePackList(packs)});
     CEDANA_RETURN_IF_ERROR(insert.Run());
+    for (const std::string& provider : row.manifest_providers) {
+      Query shard(connection, "INSERT INTO manifest_shards VALUES(?, ?, ?, ?, 0)");
+      CEDANA_RETURN_IF_ERROR(shard.Bind(organisation, row.id, provider, row.created_ms).Run());
+    }
     Query record(connection, "INSERT INTO commit_records VALUES(?, ?, ?)");
     return record.Bind(row.sequence, organisation, row.id).Run();
   }

@@ -16,7 +16,11 @@ std::string ManifestKey(const base::SaveId& save, const base::CheckpointId& chec
 }
 
 std::string RecordKey(const base::OrgId& organisation, uint64_t sequence) {
-  return absl::StrFormat("c/%s/%020u", organisation.ToHex(), sequence);
+  return absl::StrFormat("%s%020u", RecordPrefix(organisation), sequence);
+}
+
+std::string RecordPrefix(const base::OrgId& organisation) {
+  return absl::StrCat("c/", organisation.ToHex(), "/");
 }
 
 std::string OrganisationKeyKey(const base::OrgId& organisation) {

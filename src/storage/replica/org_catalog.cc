@@ -1,19 +1,32 @@
 #include "storage/replica/org_catalog.h"
 
+#include <algorithm>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "core/base/status.h"
 #include "storage/metadata/paths.h"
 #include "storage/replica/crypto.h"
 #include "storage/replica/object_keys.h"
+#include "storage/replica/objects.h"
+#include "storage/replica/sightings.h"
+#include "storage/replica/spread.h"
 
 namespace cedana::replica {
 namespace {
 
-constexpr char kFullyReplicated[] = "fully replicated";
+// A manifest has whole copies in two failure domains (one under copies=1).
+constexpr uint32_t kManifestCopies = 2;
+
+// Enough to choose from, and a bound on what an answer holds.
+constexpr size_t kGrantsPerPackMax = 8;
+constexpr absl::Duration kManifestReadTimeout = absl::Seconds(5);
+
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 transfer::CheckpointInfo ToInfo(const metadata::Checkpoint& row) {
   transfer::CheckpointInfo info;
@@ -60,14 +73,13 @@ metadata::NewCheckpoint ToRow(const transfer::CommitRequest& request, std::strin
   wanted.row.stored_bytes = request.stored_bytes;
   wanted.row.new_bytes = request.new_bytes;
   wanted.row.codec = request.codec;
-  wanted.row.durability = kFullyReplicated;
   wanted.row.job_id = request.facts.job_id;
   wanted.row.job_name = request.facts.job_name;
   wanted.row.facts = base::DumpJson(request.facts.ToJson());
   wanted.row.manifest_sha256 = Sha256(request.manifest);
   wanted.row.manifest_bytes = request.manifest.size();
   for (const transfer::StoredPack& pack : request.packs) {
-    wanted.packs.push_back({pack.id, pack.bytes, pack.crc32c, pack.key_epoch, pack.own, {}});
+    wanted.packs.push_back({pack.id, pack.bytes, pack.crc32c, pack.key_epoch, pack.own, {}, {}});
   }
   return wanted;
 }
@@ -113,13 +125,17 @@ absl::StatusOr<transfer::CheckpointInfo> OrgCatalog::Commit(
   metadata::NewCheckpoint wanted = ToRow(request, std::move(path));
   CEDANA_ASSIGN_OR_RETURN(const metadata::Save save, FindSave(request.save));
   if (save.lease_live) {
-    // I2: packs first. Every own pack is there, whole, as often as the policy wants.
-    CEDANA_RETURN_IF_ERROR(VerifyOwnPacks(context, request, &wanted.packs));
+    // I2: packs first. Every own pack is there, whole, in as many failure domains as the policy's
+    // `ack` says.
+    CEDANA_ASSIGN_OR_RETURN(const metadata::Policy policy, Policy());
+    CEDANA_RETURN_IF_ERROR(SeeOwnPacks(context, vault_, request, policy, &wanted.packs));
     // Then the manifest. From here all bytes of the checkpoint are durable.
     CEDANA_ASSIGN_OR_RETURN(
         wanted.row.manifest_providers,
-        vault_.providers->PutCopies(context, ManifestKey(request.save, request.checkpoint),
-                                    request.manifest));
+        PutManifest(context, vault_, ManifestKey(request.save, request.checkpoint),
+                    request.manifest,
+                    {.copies = std::min(policy.copies, kManifestCopies),
+                     .needed = std::min(policy.ack, kManifestCopies)}));
     CEDANA_RETURN_IF_ERROR(context.Check());
   }
   // Then the catalog's row, which also queues the commit record. A save that has ended gets its
@@ -127,49 +143,6 @@ absl::StatusOr<transfer::CheckpointInfo> OrgCatalog::Commit(
   CEDANA_ASSIGN_OR_RETURN(const metadata::Checkpoint row,
                           vault_.metadata->saves().Commit(organisation_, wanted));
   return ToInfo(row);
-}
-
-absl::Status OrgCatalog::VerifyOwnPacks(const base::Context& context,
-                                        const transfer::CommitRequest& request,
-                                        std::vector<metadata::CommittedPack>* packs) {
-  absl::flat_hash_map<base::PackId, size_t> own;
-  for (size_t i = 0; i < request.packs.size(); ++i) {
-    if (request.packs[i].own) own[request.packs[i].id] = i;
-  }
-  if (own.empty()) return absl::OkStatus();
-  const std::string prefix = absl::StrCat(SavePrefix(request.save), "p-");
-  for (const Provider& provider : vault_.providers->all()) {
-    const absl::Status listed =
-        ListAll(context, *provider.store, prefix, [&](const objstore::ObjectInfo& object) {
-          const auto id =
-              base::PackId::FromHex(absl::string_view(object.key).substr(prefix.size()));
-          const auto found = id.ok() ? own.find(*id) : own.end();
-          if (found == own.end()) return absl::OkStatus();
-          const transfer::StoredPack& pack = request.packs[found->second];
-          if (object.bytes == pack.bytes && object.crc32c.value_or(pack.crc32c) == pack.crc32c) {
-            (*packs)[found->second].providers.push_back(provider.name);
-          }
-          return absl::OkStatus();
-        });
-    if (listed.ok()) continue;
-    // It cannot be listed now: what it acknowledged under grants that enforce size and checksum
-    // counts. The client reports that, and can only harm its own organisation.
-    for (const auto& [id, i] : own) {
-      const std::vector<std::string>& acknowledged = request.packs[i].providers;
-      if (std::find(acknowledged.begin(), acknowledged.end(), provider.name) !=
-          acknowledged.end()) {
-        (*packs)[i].providers.push_back(provider.name);
-      }
-    }
-  }
-  for (const auto& [id, i] : own) {
-    if ((*packs)[i].providers.size() < vault_.providers->copies()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("commit: pack ", id.ToHex(), " is whole at ", (*packs)[i].providers.size(),
-                       " providers, ", vault_.providers->copies(), " are wanted"));
-    }
-  }
-  return absl::OkStatus();
 }
 
 absl::Status OrgCatalog::Abort(const base::Context& context, const base::SaveId& save) {
@@ -201,20 +174,24 @@ absl::StatusOr<transfer::SaveOutcome> OrgCatalog::Outcome(const base::Context& c
 absl::StatusOr<std::string> OrgCatalog::ReadManifest(const base::Context& context,
                                                      const metadata::Checkpoint& row) {
   const std::string key = ManifestKey(row.save, row.id);
+  const auto ref = metadata::ObjectRef::Manifest(organisation_, row.id);
   absl::Status last = absl::DataLossError("no provider");
-  for (const std::string& name : row.manifest_providers) {
-    const Provider* provider = vault_.providers->Find(name);
-    if (provider == nullptr) {
-      last = absl::UnavailableError(absl::StrCat("provider ", name, " is not configured"));
-      continue;
-    }
-    absl::StatusOr<std::string> bytes =
-        ReadObject(context, *provider->store, key, base::kManifestBytesMax);
+  for (const ProviderPtr& provider : vault_.providers->Ranked(organisation_, /*writing=*/false)) {
+    if (!Contains(row.manifest_providers, provider->name)) continue;
+    absl::StatusOr<std::string> bytes = ReadObject(context.WithTimeout(kManifestReadTimeout),
+                                                   *provider->store, key, base::kManifestBytesMax);
     if (bytes.ok() && Sha256(*bytes) == row.manifest_sha256) return bytes;
-    last = bytes.ok() ? absl::DataLossError(absl::StrCat("provider ", name, ": ", key,
+    CEDANA_RETURN_IF_ERROR(context.Check());
+    vault_.providers->health().Record(provider->name, bytes.status());
+    last = bytes.ok() ? absl::DataLossError(absl::StrCat("provider ", provider->name, ": ", key,
                                                          " is not what was committed"))
-                      : base::Annotate(bytes.status(), absl::StrCat("provider ", name));
+                      : base::Annotate(bytes.status(), absl::StrCat("provider ", provider->name));
+    if (!bytes.ok() && !absl::IsNotFound(last)) continue;
     if (absl::IsNotFound(last)) last = absl::DataLossError(last.message());
+    base::LogWarn("a manifest is damaged", {{"provider", provider->name}, {"key", key}});
+    vault_.metadata->replication()
+        .SetShard(ref, provider->name, metadata::ShardState::kDamaged)
+        .IgnoreError();  // the next reader finds it, too
   }
   return base::Annotate(last, absl::StrCat("manifest of ", row.path));
 }
@@ -282,6 +259,36 @@ absl::StatusOr<std::vector<metadata::ListedName>> OrgCatalog::Names(const std::s
   return vault_.metadata->checkpoints().Names(organisation_, normal);
 }
 
+absl::StatusOr<metadata::Policy> OrgCatalog::Policy() {
+  return vault_.metadata->providers().PolicyOf(organisation_);
+}
+
+void OrgCatalog::Report(const std::string& provider, const ClientReport& report) {
+  vault_.providers->health().Hint(organisation_, provider, report);
+}
+
+void OrgCatalog::AddGrants(const std::vector<ProviderPtr>& providers, const base::PackId& pack,
+                           const ObjectGrant& wanted, std::vector<PackGrant>* grants) {
+  for (const ProviderPtr& provider : providers) {
+    PackGrant item{.pack = pack, .provider = provider, .grant = wanted};
+    item.grant.provider = provider->name;
+    const absl::Time expires = absl::FromUnixMillis(wanted.expires_ms);
+    const auto key = objstore::ObjectKey::Parse(wanted.key);
+    if (provider->dialect == objstore::Dialect::kDirectory) {
+      item.signature = vault_.grants->Sign(item.grant);
+    } else {
+      if (!key.ok()) continue;
+      absl::StatusOr<objstore::SignedRequest> request =
+          wanted.method == "PUT"
+              ? provider->store->SignPut(*key, wanted.bytes, wanted.crc32c, expires)
+              : provider->store->SignGet(*key, expires);
+      if (!request.ok()) continue;  // not opened, or it cannot sign: others can
+      item.sent = *std::move(request);
+    }
+    grants->push_back(std::move(item));
+  }
+}
+
 absl::StatusOr<std::vector<PackGrant>> OrgCatalog::GrantUploads(
     const base::SaveId& save, const std::vector<WantedPack>& packs) {
   CEDANA_ASSIGN_OR_RETURN(const metadata::Save found, FindSave(save));
@@ -290,21 +297,21 @@ absl::StatusOr<std::vector<PackGrant>> OrgCatalog::GrantUploads(
     return absl::FailedPreconditionError("save: has ended, or its lease has");
   }
   const int64_t expires_ms = vault_.NowMs() + absl::ToInt64Milliseconds(vault_.times.grant);
+  std::vector<ProviderPtr> providers = vault_.providers->Ranked(organisation_, /*writing=*/true);
+  if (providers.size() > kGrantsPerPackMax) providers.resize(kGrantsPerPackMax);
   std::vector<PackGrant> grants;
   for (const WantedPack& pack : packs) {
     if (pack.bytes == 0 || pack.bytes > base::kPackBytesMax) {
       return absl::InvalidArgumentError(
           absl::StrCat("grant: pack ", pack.id.ToHex(), " of ", pack.bytes, " bytes"));
     }
-    for (size_t copy = 0; copy < vault_.providers->copies(); ++copy) {
-      ObjectGrant grant{.method = "PUT",
-                        .provider = vault_.providers->all()[copy].name,
-                        .key = PackKey(save, pack.id),
-                        .bytes = pack.bytes,
-                        .crc32c = pack.crc32c,
-                        .expires_ms = expires_ms};
-      grants.push_back({pack.id, grant, vault_.grants->Sign(grant)});
-    }
+    AddGrants(providers, pack.id,
+              {.method = "PUT",
+               .key = PackKey(save, pack.id),
+               .bytes = pack.bytes,
+               .crc32c = pack.crc32c,
+               .expires_ms = expires_ms},
+              &grants);
   }
   return grants;
 }
@@ -314,21 +321,20 @@ absl::StatusOr<std::vector<PackGrant>> OrgCatalog::GrantReads(
   CEDANA_ASSIGN_OR_RETURN(const std::vector<metadata::PackPlaces> places,
                           vault_.metadata->checkpoints().HeldPacks(organisation_, lease, packs));
   const int64_t expires_ms = vault_.NowMs() + absl::ToInt64Milliseconds(vault_.times.grant);
+  const std::vector<ProviderPtr> ranked =
+      vault_.providers->Ranked(organisation_, /*writing=*/false);
   std::vector<PackGrant> grants;
   for (const metadata::PackPlaces& pack : places) {
-    for (const Provider& provider : vault_.providers->all()) {
-      if (std::find(pack.providers.begin(), pack.providers.end(), provider.name) ==
-          pack.providers.end()) {
-        continue;
-      }
-      ObjectGrant grant{.method = "GET",
-                        .provider = provider.name,
-                        .key = PackKey(pack.save, pack.id),
-                        .bytes = pack.bytes,
-                        .crc32c = 0,
-                        .expires_ms = expires_ms};
-      grants.push_back({pack.id, grant, vault_.grants->Sign(grant)});
-    }
+    std::vector<ProviderPtr> holders = ranked;
+    std::erase_if(holders, [&](const ProviderPtr& provider) {
+      return !Contains(pack.providers, provider->name);
+    });
+    AddGrants(holders, pack.id,
+              {.method = "GET",
+               .key = PackKey(pack.save, pack.id),
+               .bytes = pack.bytes,
+               .expires_ms = expires_ms},
+              &grants);
   }
   return grants;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,10 +24,14 @@ struct WantedPack {
   uint32_t crc32c = 0;
 };
 
+// Leave to upload or read one shard. `sent` is the request as the client has to send it to a cloud;
+// a directory's is made by us (`grant` and `signature`), at the service's own address.
 struct PackGrant {
   base::PackId pack;
+  ProviderPtr provider;
   ObjectGrant grant;
   std::string signature;
+  std::optional<objstore::SignedRequest> sent;
 };
 
 // Whose paths a catalog means: checkpoints', or those of files uploaded through /v2 (paths.h).
@@ -58,9 +63,15 @@ class OrgCatalog : public transfer::Catalog {
       const base::Context& context, const transfer::ListQuery& query) override;
   absl::Status Delete(const base::Context& context, const std::string& path) override;
 
-  // Upload grants of an open save: one per pack and copy that the policy asks for.
+  // How many copies, and how many of them before a commit.
+  absl::StatusOr<metadata::Policy> Policy();
+  // Upload grants of an open save: for every pack one at each active provider, best first, so that
+  // a client can go on by itself when some of them, or this service, fail. It is to fill
+  // Policy().copies different failure domains.
   absl::StatusOr<std::vector<PackGrant>> GrantUploads(const base::SaveId& save,
                                                       const std::vector<WantedPack>& packs);
+  // What the client saw of the providers: hints for the order in which it gets grants.
+  void Report(const std::string& provider, const ClientReport& report);
   // Read grants of a hold: every shard of each pack, best first.
   absl::StatusOr<std::vector<PackGrant>> GrantReads(const base::LeaseId& lease,
                                                     const std::vector<base::PackId>& packs);
@@ -77,9 +88,9 @@ class OrgCatalog : public transfer::Catalog {
   absl::StatusOr<format::OrganisationKeys> Keys();
   // The path as the catalog keeps it.
   absl::StatusOr<std::string> Normal(const std::string& path) const;
-  // Fills in where each own pack was seen; kFailedPrecondition when a copy is missing.
-  absl::Status VerifyOwnPacks(const base::Context& context, const transfer::CommitRequest& request,
-                              std::vector<metadata::CommittedPack>* packs);
+  // Grants of one object for each of `providers` that can be granted at.
+  void AddGrants(const std::vector<ProviderPtr>& providers, const base::PackId& pack,
+                 const ObjectGrant& grant, std::vector<PackGrant>* grants);
   absl::StatusOr<std::string> ReadManifest(const base::Context& context,
                                            const metadata::Checkpoint& row);
 

@@ -5,9 +5,13 @@
 #include "core/base/status.h"
 #include "storage/replica/object_keys.h"
 #include "storage/replica/org_catalog.h"
+#include "storage/replica/spread.h"
 
 namespace cedana::replica {
 namespace {
+
+// Of one range of a pack at one provider, before another is asked.
+constexpr absl::Duration kReadTimeout = absl::Seconds(20);
 
 class ProviderPackSink : public transfer::PackSink {
  public:
@@ -17,9 +21,13 @@ class ProviderPackSink : public transfer::PackSink {
                                                const base::PackId& pack,
                                                std::span<const uint8_t> bytes,
                                                uint32_t crc32c) override {
-    return vault_.providers->PutCopies(
-        context, PackKey(save_, pack),
-        absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()), crc32c);
+    CEDANA_ASSIGN_OR_RETURN(const base::OrgId organisation,
+                            vault_.metadata->saves().OwnerOf(save_));
+    CEDANA_ASSIGN_OR_RETURN(const metadata::Policy policy,
+                            vault_.metadata->providers().PolicyOf(organisation));
+    return PutCopies(context, vault_, organisation, PackKey(save_, pack),
+                     absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
+                     crc32c, {.copies = policy.copies, .needed = policy.ack});
   }
 
  private:
@@ -41,12 +49,14 @@ class ProviderPackSource : public transfer::PackSource {
     CEDANA_ASSIGN_OR_RETURN(const auto key,
                             objstore::ObjectKey::Parse(PackKey(places[0].save, pack)));
     absl::Status last = absl::NotFoundError(absl::StrCat("pack ", pack.ToHex(), ": no provider"));
-    for (const std::string& name : places[0].providers) {
-      const Provider* provider = vault_.providers->Find(name);
-      if (provider == nullptr) continue;
-      last = ReadFrom(context, *provider->store, key, offset, out);
-      if (last.ok()) return name;
-      last = base::Annotate(last, absl::StrCat("provider ", name));
+    const std::vector<std::string>& holders = places[0].providers;
+    for (const ProviderPtr& provider : vault_.providers->Ranked(organisation_, /*writing=*/false)) {
+      if (std::find(holders.begin(), holders.end(), provider->name) == holders.end()) continue;
+      last = ReadFrom(context.WithTimeout(kReadTimeout), *provider->store, key, offset, out);
+      if (last.ok()) return provider->name;
+      CEDANA_RETURN_IF_ERROR(context.Check());
+      vault_.providers->health().Record(provider->name, last);
+      last = base::Annotate(last, absl::StrCat("provider ", provider->name));
     }
     return last;
   }

@@ -1,162 +1,123 @@
 #include "storage/replica/providers.h"
 
 #include <algorithm>
-#include <cctype>
+#include <set>
+#include <tuple>
+#include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "core/base/status.h"
 
 namespace cedana::replica {
 namespace {
 
-constexpr size_t kListPage = 1000;
-constexpr size_t kNameBytesMax = 63;
+constexpr absl::Duration kPingTimeout = absl::Seconds(2);
 
-std::span<const uint8_t> Bytes(absl::string_view text) {
-  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
-}
-
-// OK as well when the same bytes are there already.
-absl::Status PutOnce(const base::Context& context, const Provider& provider,
-                     const objstore::ObjectKey& key, absl::string_view bytes,
-                     std::optional<uint32_t> crc32c = std::nullopt) {
-  absl::Status status = provider.store->Put(context, key, Bytes(bytes), {.crc32c = crc32c});
-  if (absl::IsAlreadyExists(status)) {
-    absl::StatusOr<std::string> there =
-        ReadObject(context, *provider.store, key.text(), bytes.size());
-    if (there.ok() && *there == bytes) return absl::OkStatus();
+class ClosedStore : public objstore::ObjectStore {
+ public:
+  explicit ClosedStore(absl::Status why) : why_(std::move(why)) {}
+  absl::Status Put(const base::Context&, const objstore::ObjectKey&, std::span<const uint8_t>,
+                   const objstore::PutOptions&) override {
+    return why_;
   }
-  return base::Annotate(status, absl::StrCat("provider ", provider.name));
-}
+  absl::Status Get(const base::Context&, const objstore::ObjectKey&, uint64_t,
+                   std::optional<uint64_t>,
+                   const std::function<absl::Status(std::span<const uint8_t>)>&) override {
+    return why_;
+  }
+  absl::StatusOr<std::optional<objstore::ObjectInfo>> Head(const base::Context&,
+                                                           const objstore::ObjectKey&) override {
+    return why_;
+  }
+  absl::StatusOr<std::vector<objstore::ObjectInfo>> List(const base::Context&, const std::string&,
+                                                         const std::string&, size_t) override {
+    return why_;
+  }
+  absl::Status Delete(const base::Context&, const objstore::ObjectKey&) override { return why_; }
+  objstore::Capabilities capabilities() const override { return {}; }
+
+ private:
+  const absl::Status why_;
+};
 
 }  // namespace
 
-absl::StatusOr<ProviderSpec> ParseProvider(const std::string& text) {
-  const size_t equals = text.find('=');
-  const absl::Status bad =
-      absl::InvalidArgumentError(absl::StrCat("provider ", text, ": NAME=file:///PATH is wanted"));
-  if (equals == std::string::npos) return bad;
-  ProviderSpec spec{text.substr(0, equals)};
-  absl::string_view path = absl::string_view(text).substr(equals + 1);
-  const bool good_name = !spec.name.empty() && spec.name.size() <= kNameBytesMax &&
-                         std::all_of(spec.name.begin(), spec.name.end(), [](unsigned char c) {
-                           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-                         });
-  if (!good_name || !absl::ConsumePrefix(&path, "file://") || !absl::StartsWith(path, "/")) {
-    return bad;
+std::unique_ptr<objstore::ObjectStore> MakeClosedStore(const absl::Status& why) {
+  // Whatever the reason, a later try may find it well.
+  return std::make_unique<ClosedStore>(absl::UnavailableError(why.message()));
+}
+
+void ProviderSet::Put(Provider provider) {
+  auto entry = std::make_shared<const Provider>(std::move(provider));
+  health_.Know(entry->name);
+  absl::MutexLock lock(&mutex_);
+  for (ProviderPtr& known : providers_) {
+    if (known->name != entry->name) continue;
+    known = std::move(entry);
+    return;
   }
-  spec.path = std::string(path);
-  return spec;
+  providers_.push_back(std::move(entry));
 }
 
-absl::StatusOr<std::unique_ptr<ProviderSet>> ProviderSet::Open(
-    const std::vector<ProviderSpec>& specs) {
-  std::unique_ptr<ProviderSet> set(new ProviderSet());
-  for (const ProviderSpec& spec : specs) {
-    if (set->Find(spec.name) != nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("provider ", spec.name, ": given twice"));
-    }
-    absl::StatusOr<std::unique_ptr<objstore::DirectoryStore>> store =
-        objstore::DirectoryStore::Open(spec.path);
-    if (!store.ok()) return base::Annotate(store.status(), absl::StrCat("provider ", spec.name));
-    set->providers_.push_back({spec.name, store->get(), store->get()});
-    set->stores_.push_back(*std::move(store));
+void ProviderSet::Remove(const std::string& name) {
+  {
+    absl::MutexLock lock(&mutex_);
+    std::erase_if(providers_, [&](const ProviderPtr& known) { return known->name == name; });
   }
-  if (set->providers_.empty()) return absl::InvalidArgumentError("providers: none");
-  return set;
+  health_.Forget(name);
 }
 
-std::unique_ptr<ProviderSet> ProviderSet::Over(std::vector<Provider> providers) {
-  std::unique_ptr<ProviderSet> set(new ProviderSet());
-  set->providers_ = std::move(providers);
-  return set;
+std::vector<ProviderPtr> ProviderSet::All() const {
+  absl::MutexLock lock(&mutex_);
+  return providers_;
 }
 
-const Provider* ProviderSet::Find(const std::string& name) const {
-  for (const Provider& provider : providers_) {
-    if (provider.name == name) return &provider;
+ProviderPtr ProviderSet::Find(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  for (const ProviderPtr& provider : providers_) {
+    if (provider->name == name) return provider;
   }
   return nullptr;
+}
+
+std::vector<ProviderPtr> ProviderSet::Ranked(const base::OrgId& organisation, bool writing) const {
+  struct Placed {
+    std::pair<int, int> rank;
+    ProviderPtr provider;
+  };
+  std::vector<Placed> placed;
+  for (ProviderPtr& provider : All()) {
+    if (writing && !provider->active()) continue;
+    placed.push_back({health_.Rank(organisation, provider->name, writing), std::move(provider)});
+  }
+  std::stable_sort(placed.begin(), placed.end(),
+                   [](const Placed& a, const Placed& b) { return a.rank < b.rank; });
+  std::vector<ProviderPtr> ranked;
+  for (Placed& one : placed) ranked.push_back(std::move(one.provider));
+  return ranked;
+}
+
+std::vector<ProviderPtr> ProviderSet::Healthy() const {
+  std::vector<ProviderPtr> healthy = All();
+  std::erase_if(healthy,
+                [&](const ProviderPtr& provider) { return !health_.Healthy(provider->name); });
+  return healthy;
 }
 
 absl::Status ProviderSet::Ping(const base::Context& context) const {
   absl::Status last = absl::UnavailableError("providers: none");
   CEDANA_ASSIGN_OR_RETURN(const auto key, objstore::ObjectKey::Parse("k/probe"));
-  for (const Provider& provider : providers_) {
-    last = provider.store->Head(context, key).status();
+  for (const ProviderPtr& provider : Ranked({}, /*writing=*/false)) {
+    CEDANA_RETURN_IF_ERROR(context.Check());
+    last = provider->store->Head(context.WithTimeout(kPingTimeout), key).status();
     if (last.ok()) return last;
   }
   return last;
 }
 
-absl::StatusOr<std::vector<std::string>> ProviderSet::PutCopies(
-    const base::Context& context, const std::string& key, absl::string_view bytes,
-    std::optional<uint32_t> crc32c) const {
-  CEDANA_ASSIGN_OR_RETURN(const auto parsed, objstore::ObjectKey::Parse(key));
-  std::vector<std::string> holders;
-  absl::Status last;
-  for (const Provider& provider : providers_) {
-    if (holders.size() == copies()) break;
-    const absl::Status status = PutOnce(context, provider, parsed, bytes, crc32c);
-    if (status.ok()) {
-      holders.push_back(provider.name);
-    } else {
-      last = status;
-    }
-  }
-  if (holders.size() < copies()) return last;
-  return holders;
-}
-
-absl::Status ProviderSet::PutEverywhere(const base::Context& context, const std::string& key,
-                                        absl::string_view bytes) const {
-  CEDANA_ASSIGN_OR_RETURN(const auto parsed, objstore::ObjectKey::Parse(key));
-  absl::Status first;
-  for (const Provider& provider : providers_) {
-    first.Update(PutOnce(context, provider, parsed, bytes));
-  }
-  return first;
-}
-
-absl::Status ProviderSet::DeleteEverywhere(const base::Context& context,
-                                           const std::string& key) const {
-  CEDANA_ASSIGN_OR_RETURN(const auto parsed, objstore::ObjectKey::Parse(key));
-  absl::Status first;
-  for (const Provider& provider : providers_) {
-    first.Update(base::Annotate(provider.store->Delete(context, parsed),
-                                absl::StrCat("provider ", provider.name)));
-  }
-  return first;
-}
-
-absl::StatusOr<std::string> ReadObject(const base::Context& context, objstore::ObjectStore& store,
-                                       const std::string& key, size_t max_bytes) {
-  CEDANA_ASSIGN_OR_RETURN(const auto parsed, objstore::ObjectKey::Parse(key));
-  std::string bytes;
-  CEDANA_RETURN_IF_ERROR(store.Get(
-      context, parsed, 0, std::nullopt, [&](std::span<const uint8_t> piece) -> absl::Status {
-        if (bytes.size() + piece.size() > max_bytes) {
-          return absl::ResourceExhaustedError(absl::StrCat(key, ": larger than ", max_bytes));
-        }
-        bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
-        return absl::OkStatus();
-      }));
-  return bytes;
-}
-
-absl::Status ListAll(const base::Context& context, objstore::ObjectStore& store,
-                     const std::string& prefix,
-                     const std::function<absl::Status(const objstore::ObjectInfo&)>& visit) {
-  std::string after;
-  while (true) {
-    CEDANA_ASSIGN_OR_RETURN(const std::vector<objstore::ObjectInfo> page,
-                            store.List(context, prefix, after, kListPage));
-    for (const objstore::ObjectInfo& object : page) CEDANA_RETURN_IF_ERROR(visit(object));
-    if (page.size() < kListPage) return absl::OkStatus();
-    after = page.back().key;
-  }
+size_t CountDomains(const std::vector<ProviderPtr>& providers) {
+  std::set<std::string> domains;
+  for (const ProviderPtr& provider : providers) domains.insert(provider->domain);
+  return domains.size();
 }
 
 }  // namespace cedana::replica

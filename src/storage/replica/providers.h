@@ -1,74 +1,76 @@
-// The configured object stores, and on how many of them a pack is put.
+// The object stores that the service works with at this moment, and the order in which they are
+// best used. They come and go while it serves: whoever works with one holds it by its pointer.
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "core/base/context.h"
+#include "core/objstore/dialect.h"
 #include "core/objstore/directory_store.h"
 #include "core/objstore/object_store.h"
+#include "storage/metadata/providers.h"
+#include "storage/replica/health.h"
 
 namespace cedana::replica {
 
-struct ProviderSpec {
-  std::string name;  // [a-z0-9-], at most 63 bytes
-  std::string path;  // of the directory
-};
-
-// "NAME=file:///PATH".
-absl::StatusOr<ProviderSpec> ParseProvider(const std::string& text);
-
+// Never changes once it is in a set; a change is a new one in its place.
 struct Provider {
   std::string name;
-  objstore::ObjectStore* store;         // what everything uses
-  objstore::DirectoryStore* directory;  // takes uploads by grant
-};
+  std::string domain;  // failure domain
+  std::string url;     // without any secret
+  metadata::ProviderState state = metadata::ProviderState::kActive;
+  objstore::Dialect dialect = objstore::Dialect::kDirectory;
+  objstore::Capabilities capabilities;
+  std::shared_ptr<objstore::ObjectStore> store;   // never null; thread-safe
+  objstore::DirectoryStore* directory = nullptr;  // takes uploads by our own grants
+  bool opened = true;  // false: `store` only says why it could not be opened
 
-// Fixed after Open; thread-safe.
+  bool active() const { return state == metadata::ProviderState::kActive; }
+  // What it acknowledged under one of our grants is what was granted.
+  bool enforces() const {
+    return capabilities.grant_enforces_size && capabilities.grant_enforces_checksum;
+  }
+};
+using ProviderPtr = std::shared_ptr<const Provider>;
+
+// Thread-safe.
 class ProviderSet {
  public:
-  static absl::StatusOr<std::unique_ptr<ProviderSet>> Open(const std::vector<ProviderSpec>& specs);
-  // Over stores that the caller owns and that outlive it.
-  static std::unique_ptr<ProviderSet> Over(std::vector<Provider> providers);
+  // Borrows the board, which outlives it.
+  explicit ProviderSet(HealthBoard* health) : health_(*health) {}
 
-  // In order of configuration, which is the order of placement.
-  const std::vector<Provider>& all() const { return providers_; }
+  // In place of one with the same name, else at the end.
+  void Put(Provider provider);
+  void Remove(const std::string& name);
+
+  // A snapshot, in order of addition. Lost ones are not in it.
+  std::vector<ProviderPtr> All() const;
   // Null when there is none.
-  const Provider* Find(const std::string& name) const;
-  // Shards of a pack: two, one where there is a single provider. All of them must be seen before
-  // a commit.
-  size_t copies() const { return providers_.size() < 2 ? providers_.size() : 2; }
+  ProviderPtr Find(const std::string& name) const;
+  // Best first: healthy, not reported failing, not full; then the fastest; then the oldest. For
+  // writing: active ones only.
+  std::vector<ProviderPtr> Ranked(const base::OrgId& organisation, bool writing) const;
+  // Those of `all` that are healthy, in that order.
+  std::vector<ProviderPtr> Healthy() const;
   // At least one answers.
   absl::Status Ping(const base::Context& context) const;
-
-  // Create-only at the first copies() providers that take it; "exists" with the same bytes is
-  // success (a repeat). Returns their names; an error when fewer take it. kDataLoss when `crc32c`
-  // is given and is not that of `bytes`.
-  absl::StatusOr<std::vector<std::string>> PutCopies(
-      const base::Context& context, const std::string& key, absl::string_view bytes,
-      std::optional<uint32_t> crc32c = std::nullopt) const;
-  // Create-only at every provider.
-  absl::Status PutEverywhere(const base::Context& context, const std::string& key,
-                             absl::string_view bytes) const;
-  // From every provider; the first error, after all were tried.
-  absl::Status DeleteEverywhere(const base::Context& context, const std::string& key) const;
+  HealthBoard& health() const { return health_; }
 
  private:
-  ProviderSet() = default;
-  std::vector<std::unique_ptr<objstore::DirectoryStore>> stores_;
-  std::vector<Provider> providers_;
+  HealthBoard& health_;
+  mutable absl::Mutex mutex_;
+  std::vector<ProviderPtr> providers_ ABSL_GUARDED_BY(mutex_);
 };
 
-// The whole of a small object; kResourceExhausted above `max_bytes`.
-absl::StatusOr<std::string> ReadObject(const base::Context& context, objstore::ObjectStore& store,
-                                       const std::string& key, size_t max_bytes);
-// Calls `visit` for every object under `prefix`.
-absl::Status ListAll(const base::Context& context, objstore::ObjectStore& store,
-                     const std::string& prefix,
-                     const std::function<absl::Status(const objstore::ObjectInfo&)>& visit);
+// In how many different failure domains these are.
+size_t CountDomains(const std::vector<ProviderPtr>& providers);
+
+// A store that could not be opened: every call answers why.
+std::unique_ptr<objstore::ObjectStore> MakeClosedStore(const absl::Status& why);
 
 }  // namespace cedana::replica

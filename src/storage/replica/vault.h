@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/random.h"
 #include "storage/metadata/metadata.h"
+#include "storage/replica/fan_out.h"
 #include "storage/replica/grants.h"
 #include "storage/replica/keyring.h"
 #include "storage/replica/providers.h"
@@ -20,6 +21,8 @@ struct Times {
   absl::Duration sweep_interval = absl::Minutes(1);  // between rounds of collection
   absl::Duration sweep_again = absl::Hours(24);      // second sweep of a dead save
   absl::Duration keep_saves = absl::Hours(24 * 30);  // outcomes can be asked for so long
+  absl::Duration probe_interval = absl::Seconds(3);  // between two probes of a provider
+  Patience patience;                                 // of a commit with its providers
 };
 
 struct Vault {

@@ -13,6 +13,9 @@ constexpr absl::Duration kRecordInterval = absl::Seconds(1);
 // After a failure (a provider is dark), so that the log says it twice a minute and not each second.
 constexpr absl::Duration kRecordRetry = absl::Seconds(30);
 
+// What providers owe from when they were dark: one indexed query for each that is healthy.
+constexpr absl::Duration kChoreInterval = absl::Seconds(5);
+
 void LogRound(const CollectionCounts& counts) {
   if (counts.swept_objects + counts.deleted_checkpoints + counts.condemned_packs +
           counts.deleted_packs ==
@@ -44,6 +47,7 @@ void Worker::Run() {
   const base::Context context{.cancel = cancel_};
   absl::Duration next_round = vault_.clock->Monotonic() + vault_.times.sweep_interval;
   absl::Duration next_records = absl::ZeroDuration();
+  absl::Duration next_chores = absl::ZeroDuration();
   const absl::Duration pause = std::min(kRecordInterval, vault_.times.sweep_interval);
   while (!cancel_->WaitFor(pause)) {
     if (vault_.clock->Monotonic() >= next_records) {
@@ -52,6 +56,11 @@ void Worker::Run() {
         base::LogWarn("commit records are late", {{"error", status.message()}});
         next_records = vault_.clock->Monotonic() + kRecordRetry;
       }
+    }
+    if (vault_.clock->Monotonic() >= next_chores) {
+      const absl::StatusOr<uint64_t> done = collector_.DoChores(context);
+      if (done.ok() && *done > 0) base::LogInfo("chores done", {{"chores", *done}});
+      next_chores = vault_.clock->Monotonic() + kChoreInterval;
     }
     if (vault_.clock->Monotonic() < next_round) continue;
     const absl::StatusOr<CollectionCounts> counts = collector_.Round(context);

@@ -13,6 +13,7 @@
 #include "core/objstore/memory_store.h"
 #include "storage/metadata/testing/fake_catalog.h"
 #include "storage/replica/object_keys.h"
+#include "storage/replica/objects.h"
 #include "storage/replica/org_catalog.h"
 
 namespace cedana::replica {
@@ -25,18 +26,13 @@ struct TestVault {
     vault.times.lease = absl::Seconds(60);
     vault.times.heartbeat = absl::Seconds(20);
     vault.times.grant = absl::Seconds(100);
-    std::vector<Provider> list;
-    for (size_t i = 0; i < provider_count; ++i) {
-      memories.push_back(std::make_unique<objstore::MemoryStore>());
-      stores.push_back(std::make_unique<objstore::FaultStore>(memories.back().get()));
-      list.push_back({absl::StrCat("p", i), stores.back().get(), nullptr});
-    }
-    providers = ProviderSet::Over(std::move(list));
+    vault.times.patience = {absl::Seconds(2), absl::Milliseconds(200), absl::Milliseconds(300)};
     metadata = *metadata::Metadata::Open(
         folder / "catalog.db",
         {.clock = &clock, .lease = vault.times.lease, .grant = vault.times.grant});
     vault.metadata = metadata.get();
-    vault.providers = providers.get();
+    vault.providers = &providers;
+    for (size_t i = 0; i < provider_count; ++i) AddProvider();
     vault.keys = &keys;
     vault.grants = &signer;
     vault.clock = &clock;
@@ -49,6 +45,27 @@ struct TestVault {
   }
   TestVault(const TestVault&) = delete;
 
+  // One more, "p<number>" in its own failure domain, over memory.
+  void AddProvider() {
+    const std::string name = absl::StrCat("p", stores.size());
+    memories.push_back(std::make_unique<objstore::MemoryStore>(&clock));
+    stores.push_back(std::make_unique<objstore::FaultStore>(memories.back().get()));
+    const std::string domain = absl::StrCat("d-", name);
+    EXPECT_TRUE(metadata->providers().Add(name, absl::StrCat("memory://", name), domain).ok());
+    providers.Put({.name = name,
+                   .domain = domain,
+                   .capabilities = {.grant_enforces_size = true,
+                                    .grant_enforces_checksum = true,
+                                    .grant_enforces_create_only = true,
+                                    .keeps_checksum = true},
+                   .store = {std::shared_ptr<void>(), stores.back().get()}});
+    clock.Advance(absl::Milliseconds(1));  // the catalog lists them in this order
+  }
+  // Everything at a provider fails from now on, as when its network is gone.
+  void Darken(size_t provider, absl::Duration latency = absl::ZeroDuration()) {
+    stores[provider]->Add(
+        {.times = -1, .latency = latency, .fail = absl::UnavailableError("dark")});
+  }
   base::OrgId AddOrganisation(const std::string& name) {
     const auto id = base::DrawId<base::OrgId>(base::SystemRandom());
     const std::string wrapped = keys.DrawOrganisationKey(base::SystemRandom(), id);
@@ -66,7 +83,7 @@ struct TestVault {
     EXPECT_TRUE(listed.ok()) << listed;
     return found;
   }
-  // Uploads a pack of the save, to every copy's provider.
+  // Uploads a pack of the save, as often as the policy wants.
   transfer::StoredPack StorePack(const base::SaveId& save, const std::string& text = "a pack") {
     transfer::StoredPack pack;
     pack.id = base::DrawId<base::PackId>(base::SystemRandom());
@@ -102,7 +119,8 @@ struct TestVault {
   metadata::FakeClock clock;
   std::vector<std::unique_ptr<objstore::MemoryStore>> memories;
   std::vector<std::unique_ptr<objstore::FaultStore>> stores;
-  std::unique_ptr<ProviderSet> providers;
+  HealthBoard health{&clock};
+  ProviderSet providers{&health};
   std::unique_ptr<metadata::Metadata> metadata;
   KeyRing keys = *KeyRing::FromHex(std::string(64, '5'));
   GrantSigner signer{keys.grant_key()};

@@ -1,0 +1,95 @@
+#include "storage/replica/objects.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "core/codec/crc32c.h"
+
+namespace cedana::replica {
+namespace {
+
+constexpr size_t kListPage = 1000;
+
+std::span<const uint8_t> Bytes(absl::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+absl::Status Differs(const std::string& key, absl::string_view what) {
+  return absl::DataLossError(absl::StrCat(key, ": ", what, " is not what was stored"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadObject(const base::Context& context, objstore::ObjectStore& store,
+                                       const std::string& key, size_t max_bytes) {
+  CEDANA_ASSIGN_OR_RETURN(const auto parsed, objstore::ObjectKey::Parse(key));
+  std::string bytes;
+  CEDANA_RETURN_IF_ERROR(store.Get(
+      context, parsed, 0, std::nullopt, [&](std::span<const uint8_t> piece) -> absl::Status {
+        if (bytes.size() + piece.size() > max_bytes) {
+          return absl::ResourceExhaustedError(absl::StrCat(key, ": larger than ", max_bytes));
+        }
+        bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+        return absl::OkStatus();
+      }));
+  return bytes;
+}
+
+absl::Status PutOnce(const base::Context& context, const Provider& provider, HealthBoard& health,
+                     const std::string& key, absl::string_view bytes,
+                     std::optional<uint32_t> crc32c) {
+  CEDANA_ASSIGN_OR_RETURN(const auto parsed, objstore::ObjectKey::Parse(key));
+  const absl::Status status =
+      provider.store->Put(context, parsed, Bytes(bytes), {.crc32c = crc32c});
+  health.RecordWrite(provider.name, status);
+  if (absl::IsAlreadyExists(status)) {
+    const absl::StatusOr<std::string> there =
+        ReadObject(context, *provider.store, key, bytes.size());
+    if (there.ok() && *there == bytes) return absl::OkStatus();
+  }
+  return base::Annotate(status, absl::StrCat("provider ", provider.name));
+}
+
+absl::Status DeleteOnce(const base::Context& context, const Provider& provider, HealthBoard& health,
+                        const std::string& key) {
+  CEDANA_ASSIGN_OR_RETURN(const auto parsed, objstore::ObjectKey::Parse(key));
+  const absl::Status status = provider.store->Delete(context, parsed);
+  health.Record(provider.name, status);
+  return base::Annotate(status, absl::StrCat("provider ", provider.name));
+}
+
+absl::Status ListAll(const base::Context& context, objstore::ObjectStore& store,
+                     const std::string& prefix,
+                     const std::function<absl::Status(const objstore::ObjectInfo&)>& visit,
+                     std::string after) {
+  while (true) {
+    CEDANA_ASSIGN_OR_RETURN(const std::vector<objstore::ObjectInfo> page,
+                            store.List(context, prefix, after, kListPage));
+    for (const objstore::ObjectInfo& object : page) CEDANA_RETURN_IF_ERROR(visit(object));
+    if (page.size() < kListPage) return absl::OkStatus();
+    after = page.back().key;
+  }
+}
+
+absl::Status CheckObject(const base::Context& context, objstore::ObjectStore& store,
+                         const std::string& key, const ExpectedObject& expected) {
+  CEDANA_ASSIGN_OR_RETURN(const auto parsed, objstore::ObjectKey::Parse(key));
+  CEDANA_ASSIGN_OR_RETURN(const auto info, store.Head(context, parsed));
+  if (!info.has_value()) return absl::NotFoundError(absl::StrCat(key, ": is not there"));
+  if (info->bytes != expected.bytes) return Differs(key, "size");
+  if (!info->crc32c.has_value()) return ReadChecked(context, store, key, expected).status();
+  return *info->crc32c == expected.crc32c ? absl::OkStatus() : Differs(key, "checksum");
+}
+
+absl::StatusOr<std::string> ReadChecked(const base::Context& context, objstore::ObjectStore& store,
+                                        const std::string& key, const ExpectedObject& expected) {
+  absl::StatusOr<std::string> bytes = ReadObject(context, store, key, expected.bytes);
+  if (absl::IsResourceExhausted(bytes.status())) return Differs(key, "size");
+  if (!bytes.ok()) return bytes.status();
+  if (bytes->size() != expected.bytes) return Differs(key, "size");
+  if (codec::Crc32c(Bytes(*bytes)) != expected.crc32c) return Differs(key, "checksum");
+  return bytes;
+}
+
+}  // namespace cedana::replica

@@ -1,0 +1,337 @@
+// Many providers: who is written to first, and what happens when one of them is dark, slow, full or
+// lying before, during and after a commit.
+#include <gtest/gtest.h>
+
+#include "absl/time/clock.h"
+#include "storage/replica/collector.h"
+#include "storage/replica/health.h"
+#include "storage/replica/prober.h"
+#include "storage/replica/spread.h"
+#include "storage/replica/testing/test_vault.h"
+
+namespace cedana::replica {
+namespace {
+
+using objstore::Operation;
+
+using Names = std::vector<std::string>;
+
+class HealthTest : public ::testing::Test {
+ protected:
+  void Probe(const std::string& provider, const absl::Status& status,
+             absl::Duration latency = absl::Milliseconds(5)) {
+    board_.RecordProbe(provider, status, latency);
+  }
+  metadata::FakeClock clock_;
+  HealthBoard board_{&clock_};
+};
+
+TEST_F(HealthTest, ThreeFailuresDarkenAndTwoSuccessesBringBack) {
+  std::vector<std::string> recovered;
+  board_.OnRecovery([&](const std::string& name) { recovered.push_back(name); });
+  const absl::Status dark = absl::UnavailableError("no route");
+  EXPECT_TRUE(board_.Healthy("a"));
+  Probe("a", dark);
+  Probe("a", dark);
+  Probe("a", absl::OkStatus());
+  Probe("a", dark);
+  Probe("a", dark);
+  EXPECT_TRUE(board_.Healthy("a"));
+  Probe("a", dark);
+  EXPECT_FALSE(board_.Healthy("a"));
+  EXPECT_EQ(board_.Of("a").last_error, "no route");
+  Probe("a", absl::OkStatus());
+  EXPECT_FALSE(board_.Healthy("a"));
+  EXPECT_EQ(recovered.size(), 0u);
+  board_.Record("a", absl::AlreadyExistsError("an answer"));
+  EXPECT_TRUE(board_.Healthy("a"));
+  EXPECT_EQ(recovered, Names{"a"});
+  EXPECT_EQ(board_.Of("a").last_error, "");
+  // What was our own doing, or one bad object, says nothing.
+  for (int i = 0; i < 5; ++i) board_.Record("a", absl::CancelledError(""));
+  for (int i = 0; i < 5; ++i) board_.Record("a", absl::DataLossError(""));
+  EXPECT_TRUE(board_.Healthy("a"));
+}
+
+TEST_F(HealthTest, AFullProviderIsWrittenToLastForAWhile) {
+  const base::OrgId org;
+  Probe("a", absl::OkStatus());
+  Probe("b", absl::OkStatus(), absl::Milliseconds(100));
+  EXPECT_LT(board_.Rank(org, "a", true), board_.Rank(org, "b", true));
+  board_.RecordWrite("a", absl::ResourceExhaustedError("full"));
+  EXPECT_GT(board_.Rank(org, "a", true), board_.Rank(org, "b", true));
+  EXPECT_LT(board_.Rank(org, "a", false), board_.Rank(org, "b", false));
+  EXPECT_TRUE(board_.Of("a").full);
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_LT(board_.Rank(org, "a", true), board_.Rank(org, "b", true));
+}
+
+TEST_F(HealthTest, AClientsHintsOrderForItsOrganisationOnly) {
+  const base::OrgId mine = base::DrawId<base::OrgId>(base::SystemRandom());
+  const base::OrgId other = base::DrawId<base::OrgId>(base::SystemRandom());
+  for (const char* name : {"a", "b"}) Probe(name, absl::OkStatus());
+  board_.Hint(mine, "a", {.ok = 1, .failed = 9});
+  board_.Hint(mine, "nobody", {.ok = 1, .failed = 9});
+  EXPECT_GT(board_.Rank(mine, "a", true), board_.Rank(mine, "b", true));
+  EXPECT_EQ(board_.Rank(other, "a", true), board_.Rank(other, "b", true));
+  EXPECT_TRUE(board_.Healthy("a"));  // a hint, no verdict
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_EQ(board_.Rank(mine, "a", true), board_.Rank(mine, "b", true));
+  board_.Hint(mine, "b", {.ok = 10, .latency = absl::Milliseconds(300)});
+  EXPECT_LT(board_.Rank(mine, "a", true), board_.Rank(mine, "b", true));
+}
+
+class PlacementTest : public ::testing::Test {
+ protected:
+  PlacementTest()
+      : test_(3), catalog_(&test_.vault, test_.organisation), collector_(&test_.vault) {}
+
+  void SetPolicy(uint32_t copies, uint32_t ack) {
+    ASSERT_TRUE(test_.metadata->providers()
+                    .SetPolicy(test_.organisation, metadata::Policy{copies, ack})
+                    .ok());
+  }
+  void ProbeTimes(int times) {
+    for (int i = 0; i < times; ++i) ProbeAll({}, test_.vault);
+  }
+  // A save that was begun.
+  transfer::CommitRequest Begin(const std::string& path) {
+    transfer::CommitRequest commit;
+    commit.save = base::DrawId<base::SaveId>(base::SystemRandom());
+    commit.checkpoint = base::DrawId<base::CheckpointId>(base::SystemRandom());
+    commit.path = path;
+    commit.manifest = "manifest";
+    EXPECT_TRUE(catalog_.Begin({}, {commit.save, commit.checkpoint, path, false}).ok());
+    return commit;
+  }
+  std::vector<std::string> GrantedAt(const transfer::CommitRequest& commit) {
+    const auto grants = catalog_.GrantUploads(
+        commit.save, {{base::DrawId<base::PackId>(base::SystemRandom()), 10, 1}});
+    EXPECT_TRUE(grants.ok()) << grants.status();
+    std::vector<std::string> names;
+    for (const PackGrant& grant : *grants) names.push_back(grant.provider->name);
+    return names;
+  }
+  std::string DurabilityOf(const std::string& path) {
+    const auto found = catalog_.Find(path);
+    return found.ok() ? found->durability : std::string(found.status().message());
+  }
+  uint64_t PacksInDebt() { return test_.metadata->replication().Summary()->packs; }
+
+  TestVault test_;
+  OrgCatalog catalog_;
+  Collector collector_;
+};
+
+TEST_F(PlacementTest, GrantsAreForEveryActiveProviderBestFirst) {
+  const transfer::CommitRequest commit = Begin("a");
+  EXPECT_EQ(GrantedAt(commit), (Names{"p0", "p1", "p2"}));
+  EXPECT_EQ(catalog_.Policy()->copies, 2u);
+  test_.Darken(0);
+  ProbeTimes(3);
+  EXPECT_EQ(GrantedAt(commit), (Names{"p1", "p2", "p0"}));
+  test_.health.RecordWrite("p1", absl::ResourceExhaustedError("full"));
+  EXPECT_EQ(GrantedAt(commit), (Names{"p2", "p1", "p0"}));
+  test_.stores[0]->Clear();
+  ProbeTimes(2);
+  EXPECT_EQ(GrantedAt(commit), (Names{"p0", "p2", "p1"}));
+  Provider draining = *test_.providers.Find("p0");
+  draining.state = metadata::ProviderState::kDraining;
+  test_.providers.Put(draining);
+  EXPECT_EQ(GrantedAt(commit), (Names{"p2", "p1"}));
+}
+
+TEST_F(PlacementTest, ADarkProviderBeforeTheCommitIsPassedOver) {
+  test_.Darken(1);
+  const auto info = test_.Save(catalog_, "a");
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(test_.last_own.providers, (Names{"p0", "p2"}));
+  EXPECT_EQ(info->durability, "fully replicated");
+  // The commit record is owed to the dark one, and written when it is back.
+  ASSERT_TRUE(collector_.WriteRecords({}).ok());
+  EXPECT_EQ(test_.metadata->chores().Of("p1", 10)->size(), 1u);
+  EXPECT_EQ(*collector_.DoChores({}), 0u);
+  test_.stores[1]->Clear();
+  ProbeTimes(2);
+  EXPECT_EQ(*collector_.DoChores({}), 1u);
+  EXPECT_EQ(test_.Keys(1, "c/").size(), 1u);
+}
+
+TEST_F(PlacementTest, AProviderThatGoesDarkAfterTheUploadCountsWithWhatItAcknowledged) {
+  transfer::CommitRequest commit = Begin("a");
+  commit.packs.push_back(test_.StorePack(commit.save));
+  EXPECT_EQ(commit.packs[0].providers, (Names{"p0", "p1"}));
+  test_.Darken(1);
+  const auto info = catalog_.Commit({}, commit);
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->durability, "durable");
+  EXPECT_EQ(PacksInDebt(), 1u);
+  // Without a grant that enforces size and checksum its word would not count.
+  commit = Begin("b");
+  test_.stores[1]->Clear();
+  commit.packs.push_back(test_.StorePack(commit.save));
+  Provider lax = *test_.providers.Find("p1");
+  lax.capabilities.grant_enforces_checksum = false;
+  test_.providers.Put(lax);
+  test_.Darken(1);
+  const absl::Status refused = catalog_.Commit({}, commit).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+}
+
+TEST_F(PlacementTest, ASilentProviderHoldsUpACommitForSecondsOnly) {
+  transfer::CommitRequest commit = Begin("a");
+  commit.packs.push_back(test_.StorePack(commit.save));
+  test_.Darken(2, /*latency=*/absl::Seconds(60));
+  absl::Time started = absl::Now();
+  ASSERT_TRUE(catalog_.Commit({}, commit).ok());
+  EXPECT_LT(absl::Now() - started, absl::Seconds(1.5));  // twice the grace of this test, 0.3 s
+  // Not held up at all where it is needed to reach `ack`, but cut off by the bound of a commit.
+  commit = Begin("b");
+  test_.stores[2]->Clear();
+  commit.packs.push_back(test_.StorePack(commit.save));
+  test_.Darken(1, /*latency=*/absl::Seconds(60));
+  started = absl::Now();
+  const auto info = catalog_.Commit({}, commit);
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->durability, "durable");
+  EXPECT_LT(absl::Now() - started, absl::Seconds(4));
+}
+
+TEST_F(PlacementTest, AFullProviderIsPassedOver) {
+  test_.stores[0]->Add(
+      {.operation = Operation::kPut, .times = -1, .fail = absl::ResourceExhaustedError("full")});
+  const auto info = test_.Save(catalog_, "a");
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(test_.last_own.providers, (Names{"p1", "p2"}));
+  EXPECT_TRUE(test_.health.Of("p0").full);
+  EXPECT_EQ(GrantedAt(Begin("b")), (Names{"p1", "p2", "p0"}));
+}
+
+TEST_F(PlacementTest, AProviderThatKeptOtherBytesIsNotBelieved) {
+  transfer::CommitRequest commit = Begin("a");
+  commit.packs.push_back(test_.StorePack(commit.save));
+  const auto key = *objstore::ObjectKey::Parse(PackKey(commit.save, commit.packs[0].id));
+  const std::vector<uint8_t> lie(commit.packs[0].bytes, 'x');
+  ASSERT_TRUE(test_.memories[1]->Put({}, key, lie, {.create_only = false}).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(catalog_.Commit({}, commit).status()));
+  // The same where neither grants nor listings tell the checksum: it is read back.
+  ASSERT_TRUE(test_.memories[1]->Delete({}, key).ok());
+  const std::vector<uint8_t> good = {'a', ' ', 'p', 'a', 'c', 'k'};
+  ASSERT_TRUE(test_.memories[1]->Put({}, key, good, {}).ok());
+  EXPECT_TRUE(catalog_.Commit({}, commit).ok());
+}
+
+// A store whose listings and heads tell no checksum.
+class NoChecksums : public objstore::ObjectStore {
+ public:
+  explicit NoChecksums(ObjectStore* inner) : inner_(inner) {}
+  absl::Status Put(const base::Context& context, const objstore::ObjectKey& key,
+                   std::span<const uint8_t> bytes, const objstore::PutOptions& options) override {
+    return inner_->Put(context, key, bytes, options);
+  }
+  absl::Status Get(const base::Context& context, const objstore::ObjectKey& key, uint64_t offset,
+                   std::optional<uint64_t> length,
+                   const std::function<absl::Status(std::span<const uint8_t>)>& sink) override {
+    return inner_->Get(context, key, offset, length, sink);
+  }
+  absl::StatusOr<std::optional<objstore::ObjectInfo>> Head(
+      const base::Context& context, const objstore::ObjectKey& key) override {
+    auto info = inner_->Head(context, key);
+    if (info.ok() && info->has_value()) (*info)->crc32c.reset();
+    return info;
+  }
+  absl::StatusOr<std::vector<objstore::ObjectInfo>> List(const base::Context& context,
+                                                         const std::string& prefix,
+                                                         const std::string& after,
+                                                         size_t limit) override {
+    auto list = inner_->List(context, prefix, after, limit);
+    if (list.ok()) {
+      for (objstore::ObjectInfo& info : *list) info.crc32c.reset();
+    }
+    return list;
+  }
+  absl::Status Delete(const base::Context& context, const objstore::ObjectKey& key) override {
+    return inner_->Delete(context, key);
+  }
+  objstore::Capabilities capabilities() const override { return {}; }
+
+ private:
+  ObjectStore* const inner_;
+};
+
+TEST_F(PlacementTest, WhereNobodyTellsTheChecksumThePackIsReadBack) {
+  Provider lax = *test_.providers.Find("p1");
+  lax.capabilities = {};
+  lax.store = std::make_shared<NoChecksums>(test_.stores[1].get());
+  test_.providers.Put(lax);
+  transfer::CommitRequest commit = Begin("a");
+  commit.packs.push_back(test_.StorePack(commit.save));
+  test_.stores[1]->Add({.operation = Operation::kGet, .times = 1, .flip_bit = 3});
+  const absl::Status wrong = catalog_.Commit({}, commit).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(wrong)) << wrong;
+  EXPECT_TRUE(catalog_.Commit({}, commit).ok());
+}
+
+TEST_F(PlacementTest, TwoOfThreeGoneFailsACommitClearlyAndReadsGoOn) {
+  SetPolicy(3, 2);
+  ASSERT_TRUE(test_.Save(catalog_, "old").ok());
+  const base::PackId pack = test_.last_own.id;
+  transfer::CommitRequest commit = Begin("new");
+  test_.Darken(0);
+  test_.Darken(1);
+  EXPECT_FALSE(MakePackSink(&test_.vault, commit.save)
+                   ->Put({}, base::DrawId<base::PackId>(base::SystemRandom()), {}, 0)
+                   .ok());
+  commit.packs.push_back({base::DrawId<base::PackId>(base::SystemRandom()), 6, 1, 1, true, {"p2"}});
+  const absl::Status refused = catalog_.Commit({}, commit).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_NE(refused.message().find("failure domains, 2 are wanted"), std::string::npos) << refused;
+  EXPECT_TRUE(absl::IsNotFound(catalog_.Find("new").status()));
+  const auto lease = base::DrawId<base::LeaseId>(base::SystemRandom());
+  ASSERT_TRUE(catalog_.Open({}, "old", lease).ok());
+  std::vector<uint8_t> out(6);
+  const auto read = MakePackSource(&test_.vault, test_.organisation, lease)->Read({}, pack, 0, out);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, "p2");
+}
+
+TEST_F(PlacementTest, TwoProvidersInOneDomainAreOneCopy) {
+  Provider twin = *test_.providers.Find("p1");
+  twin.domain = "d-p0";
+  test_.providers.Put(twin);
+  ASSERT_TRUE(test_.Save(catalog_, "a").ok());
+  EXPECT_EQ(test_.last_own.providers, (Names{"p0", "p2"}));
+  // Its neighbour takes over where the first of the domain fails.
+  test_.Darken(0);
+  ASSERT_TRUE(test_.Save(catalog_, "b").ok());
+  EXPECT_EQ(test_.last_own.providers, (Names{"p1", "p2"}));
+}
+
+TEST_F(PlacementTest, CollectionGoesOnWithoutADarkProviderAndCatchesUp) {
+  SetPolicy(3, 2);
+  ASSERT_TRUE(test_.Save(catalog_, "a").ok());
+  ASSERT_TRUE(collector_.WriteRecords({}).ok());
+  const auto aborted = base::DrawId<base::SaveId>(base::SystemRandom());
+  ASSERT_TRUE(catalog_.Begin({}, {aborted, {}, "aborted", false}).ok());
+  test_.StorePack(aborted);
+  ASSERT_TRUE(catalog_.Abort({}, aborted).ok());
+  test_.clock.Advance(test_.vault.times.grant);
+  test_.Darken(1);
+  ASSERT_TRUE(catalog_.Delete({}, "a").ok());
+  test_.vault.times.grace = absl::ZeroDuration();
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(collector_.Round({}).ok());
+    test_.clock.Advance(test_.vault.times.sweep_again);
+  }
+  EXPECT_EQ(test_.Keys(0, "").size(), 0u);
+  EXPECT_EQ(test_.Keys(2, "").size(), 0u);
+  EXPECT_GT(test_.Keys(1, "").size(), 3u);
+  test_.stores[1]->Clear();
+  ProbeTimes(2);
+  ASSERT_TRUE(collector_.Round({}).ok());
+  EXPECT_EQ(test_.Keys(1, "").size(), 0u);
+  EXPECT_EQ(test_.metadata->chores().Counts()->size(), 0u);
+}
+
+}  // namespace
+}  // namespace cedana::replica

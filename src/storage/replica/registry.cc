@@ -1,0 +1,238 @@
+#include "storage/replica/registry.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "core/base/fd.h"
+#include "core/base/json.h"
+#include "core/base/log.h"
+#include "core/base/status.h"
+#include "storage/replica/spread.h"
+
+namespace cedana::replica {
+namespace {
+
+constexpr size_t kNameBytesMax = 63;
+constexpr size_t kCredentialsBytesMax = 64u << 10;
+constexpr size_t kProvidersMax = 32;
+constexpr absl::Duration kSpreadTimeout = absl::Seconds(10);
+
+bool GoodName(const std::string& name) {
+  return !name.empty() && name.size() <= kNameBytesMax &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
+absl::Status BadUrl(const ProviderSpec& spec) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("provider ", spec.name, ": file:///PATH[?domain=NAME] is wanted"));
+}
+
+absl::StatusOr<Provider> OpenDirectory(const ProviderSpec& spec, absl::string_view rest) {
+  const size_t question = rest.find('?');
+  const std::string path(rest.substr(0, question));
+  Provider provider{.name = spec.name, .domain = absl::StrCat("file:", path), .url = spec.url};
+  if (question != absl::string_view::npos) {
+    absl::string_view query = rest.substr(question + 1);
+    if (!absl::ConsumePrefix(&query, "domain=") || query.empty() ||
+        query.find_first_of("&=?/ ") != absl::string_view::npos) {
+      return BadUrl(spec);
+    }
+    provider.domain = std::string(query);
+  }
+  if (!absl::StartsWith(path, "/")) return BadUrl(spec);
+  CEDANA_ASSIGN_OR_RETURN(std::unique_ptr<objstore::DirectoryStore> store,
+                          objstore::DirectoryStore::Open(path));
+  provider.directory = store.get();
+  provider.capabilities = store->capabilities();
+  provider.store = std::move(store);
+  return provider;
+}
+
+}  // namespace
+
+absl::StatusOr<ProviderSpec> ParseProvider(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || !GoodName(text.substr(0, equals))) {
+    return absl::InvalidArgumentError(
+        "provider: NAME=URL is wanted, the name of a-z, 0-9 and -, the URL like file:///PATH");
+  }
+  ProviderSpec spec{text.substr(0, equals), text.substr(equals + 1), ""};
+  if (!absl::StrContains(spec.url, "://")) return BadUrl(spec);
+  return spec;
+}
+
+absl::StatusOr<std::vector<ProviderSpec>> ParseProviders(const std::string& json) {
+  CEDANA_ASSIGN_OR_RETURN(const base::Json parsed, base::ParseJson(json));
+  const base::Json list = base::Member(parsed, "providers");
+  if (!list.is_array() || list.size() > kProvidersMax) {
+    return absl::InvalidArgumentError("\"providers\" must be a short array");
+  }
+  std::vector<ProviderSpec> specs;
+  for (const base::Json& item : list) {
+    CEDANA_ASSIGN_OR_RETURN(const std::string name, base::GetString(item, "name"));
+    CEDANA_ASSIGN_OR_RETURN(const std::string url, base::GetString(item, "url"));
+    CEDANA_ASSIGN_OR_RETURN(ProviderSpec spec, ParseProvider(absl::StrCat(name, "=", url)));
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+absl::StatusOr<Provider> OpenProvider(const ProviderSpec& spec) {
+  absl::string_view rest = spec.url;
+  absl::StatusOr<Provider> opened = BadUrl(spec);
+  if (absl::ConsumePrefix(&rest, "file://")) opened = OpenDirectory(spec, rest);
+  if (!opened.ok() && !absl::StrContains(opened.status().message(), spec.name)) {
+    return base::Annotate(opened.status(), absl::StrCat("provider ", spec.name));
+  }
+  return opened;
+}
+
+std::string ProviderRegistry::CredentialsFile(const std::string& name) const {
+  return absl::StrCat(folder_, "/", name, ".json");
+}
+
+absl::Status ProviderRegistry::Keep(const ProviderSpec& spec) const {
+  if (spec.credentials.empty()) return absl::OkStatus();
+  if (spec.credentials.size() > kCredentialsBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("provider ", spec.name, ": credentials are too large"));
+  }
+  CEDANA_RETURN_IF_ERROR(base::MakeDirs(folder_, 0700));
+  return base::WriteFileAtomic(CredentialsFile(spec.name), spec.credentials, 0600);
+}
+
+absl::Status ProviderRegistry::Register(const ProviderSpec& spec) {
+  // Opened before anything is kept: what is mistyped leaves nothing behind.
+  CEDANA_ASSIGN_OR_RETURN(Provider provider, OpenProvider(spec));
+  CEDANA_RETURN_IF_ERROR(Keep(spec));
+  CEDANA_RETURN_IF_ERROR(
+      vault_.metadata->providers().Add(provider.name, provider.url, provider.domain));
+  return absl::OkStatus();
+}
+
+void ProviderRegistry::Open(const metadata::ProviderRow& row) {
+  ProviderSpec spec{row.name, row.url, ""};
+  if (absl::StatusOr<std::string> kept =
+          base::ReadFile(CredentialsFile(row.name), kCredentialsBytesMax);
+      kept.ok()) {
+    spec.credentials = *std::move(kept);
+  }
+  absl::StatusOr<Provider> opened = OpenProvider(spec);
+  if (!opened.ok()) {
+    base::LogError("a provider cannot be opened",
+                   {{"provider", row.name}, {"error", opened.status().message()}});
+    opened = Provider{.name = row.name, .url = row.url};
+    opened->store = MakeClosedStore(opened.status());
+    opened->opened = false;
+  }
+  // The catalog's word: a URL that was changed must not move a provider to another domain.
+  opened->domain = row.domain;
+  opened->state = row.state;
+  vault_.providers->Put(*std::move(opened));
+}
+
+absl::Status ProviderRegistry::Load(const std::vector<ProviderSpec>& given) {
+  absl::MutexLock lock(&mutex_);
+  if (given.size() > kProvidersMax) return absl::InvalidArgumentError("providers: too many");
+  for (size_t i = 0; i < given.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (given[i].name == given[j].name) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("provider ", given[i].name, ": given twice"));
+      }
+    }
+  }
+  CEDANA_ASSIGN_OR_RETURN(const auto known, vault_.metadata->providers().All());
+  for (const ProviderSpec& spec : given) {
+    const auto row = std::find_if(known.begin(), known.end(),
+                                  [&](const auto& one) { return one.name == spec.name; });
+    if (row != known.end() && row->url == spec.url && spec.credentials.empty()) continue;
+    if (row != known.end() && row->state == metadata::ProviderState::kLost) {
+      base::LogWarn("a provider was declared lost and is not used", {{"provider", spec.name}});
+      continue;
+    }
+    CEDANA_RETURN_IF_ERROR(Register(spec));
+  }
+  CEDANA_ASSIGN_OR_RETURN(const auto rows, vault_.metadata->providers().All());
+  for (const metadata::ProviderRow& row : rows) {
+    if (row.state != metadata::ProviderState::kLost) Open(row);
+  }
+  if (vault_.providers->All().empty()) return absl::InvalidArgumentError("providers: none");
+  return absl::OkStatus();
+}
+
+absl::Status ProviderRegistry::Add(const ProviderSpec& spec) {
+  absl::MutexLock lock(&mutex_);
+  if (vault_.providers->Find(spec.name) != nullptr) {
+    return absl::AlreadyExistsError(absl::StrCat("provider ", spec.name, ": is there already"));
+  }
+  if (vault_.providers->All().size() >= kProvidersMax) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("provider ", spec.name, ": there are ", kProvidersMax, " already"));
+  }
+  CEDANA_RETURN_IF_ERROR(Register(spec));
+  CEDANA_ASSIGN_OR_RETURN(const auto rows, vault_.metadata->providers().All());
+  for (const metadata::ProviderRow& row : rows) {
+    if (row.name == spec.name) Open(row);
+  }
+  const absl::Status spread = SpreadKeys(base::Context{}.WithTimeout(kSpreadTimeout), vault_);
+  if (!spread.ok()) {
+    base::LogWarn("a provider lacks organisation keys", {{"error", spread.message()}});
+  }
+  return vault_.metadata->replication().MakeDue();
+}
+
+absl::Status ProviderRegistry::Remove(const std::string& name, bool lost) {
+  absl::MutexLock lock(&mutex_);
+  const ProviderPtr provider = vault_.providers->Find(name);
+  if (provider == nullptr) return absl::NotFoundError(absl::StrCat("provider ", name, ": none"));
+  size_t others = 0;
+  for (const ProviderPtr& one : vault_.providers->All()) {
+    others += one->name != name && one->active() ? 1 : 0;
+  }
+  if (others == 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("provider ", name, ": is the last one; add another first"));
+  }
+  const auto state = lost ? metadata::ProviderState::kLost : metadata::ProviderState::kDraining;
+  CEDANA_RETURN_IF_ERROR(vault_.metadata->providers().SetState(name, state));
+  if (lost) {
+    vault_.providers->Remove(name);
+    ::unlink(CredentialsFile(name).c_str());
+  } else {
+    Provider draining = *provider;
+    draining.state = state;
+    vault_.providers->Put(std::move(draining));
+  }
+  return vault_.metadata->replication().MakeDue();
+}
+
+absl::Status ProviderRegistry::Forget(const std::string& name) {
+  absl::MutexLock lock(&mutex_);
+  CEDANA_RETURN_IF_ERROR(vault_.metadata->providers().Forget(name));
+  vault_.providers->Remove(name);
+  ::unlink(CredentialsFile(name).c_str());
+  return absl::OkStatus();
+}
+
+void ProviderRegistry::Reopen() {
+  for (const ProviderPtr& provider : vault_.providers->All()) {
+    if (provider->opened) continue;
+    absl::MutexLock lock(&mutex_);
+    const absl::StatusOr<std::vector<metadata::ProviderRow>> rows =
+        vault_.metadata->providers().All();
+    if (!rows.ok()) return;
+    for (const metadata::ProviderRow& row : *rows) {
+      if (row.name == provider->name && row.state != metadata::ProviderState::kLost) Open(row);
+    }
+  }
+}
+
+}  // namespace cedana::replica

@@ -1,0 +1,64 @@
+// Which providers there are: the catalog's rows brought to life. Adds, removes and reopens them
+// while the service runs.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "core/base/context.h"
+#include "storage/replica/vault.h"
+
+namespace cedana::replica {
+
+struct ProviderSpec {
+  std::string name;  // [a-z0-9-], at most 63 bytes
+  std::string url;   // "file:///PATH?domain=D", "s3://…"; holds no secret
+  // What a file of credentials holds, for those that want one. Empty: none given.
+  std::string credentials;
+};
+
+// "NAME=URL".
+absl::StatusOr<ProviderSpec> ParseProvider(const std::string& text);
+// A file of `{"providers": [{"name", "url"}…]}`.
+absl::StatusOr<std::vector<ProviderSpec>> ParseProviders(const std::string& json);
+
+// A provider opened by itself, in no set. kInvalidArgument: a bad URL or bad credentials.
+absl::StatusOr<Provider> OpenProvider(const ProviderSpec& spec);
+
+// Thread-safe.
+class ProviderRegistry {
+ public:
+  // `vault` outlives it; credentials are kept in `folder` (mode 0600, NAME.json).
+  ProviderRegistry(const Vault* vault, std::string folder)
+      : vault_(*vault), folder_(std::move(folder)) {}
+
+  // At the start of the service: adds what is given and not known yet (an error when one of these
+  // cannot be opened), then opens whatever the catalog knows. One that cannot be opened now is in
+  // the set all the same, and is tried again by Reopen.
+  absl::Status Load(const std::vector<ProviderSpec>& given);
+  // kAlreadyExists: the name is taken. kFailedPrecondition: it was declared lost.
+  absl::Status Add(const ProviderSpec& spec);
+  // Declares it lost: its shards are written anew elsewhere, nothing of it is read again. Else it
+  // is drained: no more written to, read until everything is elsewhere, then forgotten.
+  absl::Status Remove(const std::string& name, bool lost);
+  // Forgets a drained provider that nothing needs any more.
+  absl::Status Forget(const std::string& name);
+  // Tries those that could not be opened.
+  void Reopen();
+
+ private:
+  std::string CredentialsFile(const std::string& name) const;
+  absl::Status Keep(const ProviderSpec& spec) const;
+  absl::Status Register(const ProviderSpec& spec);
+  void Open(const metadata::ProviderRow& row);
+
+  const Vault& vault_;
+  const std::string folder_;
+  absl::Mutex mutex_;  // one change at a time
+};
+
+}  // namespace cedana::replica

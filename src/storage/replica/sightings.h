@@ -1,0 +1,24 @@
+// Before a commit: which of a save's own packs are whole at which provider, as the service itself
+// sees it. Listings run in parallel, and a dark provider does not hold them up.
+#pragma once
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/base/context.h"
+#include "core/transfer/catalog.h"
+#include "storage/metadata/saves.h"
+#include "storage/replica/vault.h"
+
+namespace cedana::replica {
+
+// Fills in `providers` (seen: the size, and the checksum by what the provider keeps, by a grant
+// that enforces it, or by reading the pack back) and `acknowledged` (the provider cannot be listed
+// now, but took it under a grant that enforces both) of each own pack; `packs` are in the order of
+// the request. kFailedPrecondition, in one line, when one is in fewer failure domains than
+// `policy.ack`.
+absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
+                         const transfer::CommitRequest& request, const metadata::Policy& policy,
+                         std::vector<metadata::CommittedPack>* packs);
+
+}  // namespace cedana::replica
