@@ -56,13 +56,15 @@ CedanaBackend::CedanaBackend(std::string origin, std::string token,
                              std::unique_ptr<http::Client> call_client,
                              std::unique_ptr<http::Client> data_client, RemoteOptions options)
     : options_(options),
+      health_(options.health != nullptr ? options.health
+                                        : std::make_shared<ProviderHealth>(options.services.clock)),
       call_client_(std::move(call_client)),
       data_client_(std::move(data_client)),
       api_(std::move(origin), std::move(token), call_client_.get()),
       catalog_(&api_, options.call, options.services) {}
 
 std::unique_ptr<transfer::PackSink> CedanaBackend::OpenSink(const base::SaveId& save) {
-  return std::make_unique<GrantSink>(save, &api_, data_client_.get(), options_.put,
+  return std::make_unique<GrantSink>(save, &api_, data_client_.get(), health_.get(), options_.put,
                                      options_.services);
 }
 

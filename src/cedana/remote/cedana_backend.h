@@ -9,6 +9,7 @@
 #include "cedana/plugin/storage_backend.h"
 #include "cedana/remote/http_api.h"
 #include "cedana/remote/http_catalog.h"
+#include "cedana/remote/provider_health.h"
 #include "cedana/remote/retry.h"
 #include "core/http/client.h"
 
@@ -24,6 +25,9 @@ struct RemoteOptions {
   absl::Duration data_stall = absl::Seconds(10);
   absl::Duration probe_timeout = absl::Seconds(30);
   Services services;
+  // What is known of the service's providers, shared with other back ends to the same service.
+  // Null: this one's own.
+  std::shared_ptr<ProviderHealth> health;
 };
 
 class CedanaBackend : public plugin::StorageBackend {
@@ -42,6 +46,7 @@ class CedanaBackend : public plugin::StorageBackend {
                 std::unique_ptr<http::Client> data_client, RemoteOptions options);
 
   const RemoteOptions options_;
+  const std::shared_ptr<ProviderHealth> health_;
   // Apart, because an upload that stalls is given up sooner than a commit that is being decided.
   const std::unique_ptr<http::Client> call_client_;
   const std::unique_ptr<http::Client> data_client_;

@@ -19,7 +19,8 @@ class GrantSinkTest : public testing::Test {
   GrantSinkTest()
       : client_(*http::Client::Create({.stall_timeout = absl::Milliseconds(200)})),
         api_(service_.origin(), "token", client_.get()),
-        sink_(base::SaveId(), &api_, client_.get(),
+        health_(&base::SystemClock()),
+        sink_(base::SaveId(), &api_, client_.get(), &health_,
               {.give_up_after = absl::Milliseconds(600),
                .backoff_first = absl::Milliseconds(5),
                .backoff_max = absl::Milliseconds(20),
@@ -50,6 +51,7 @@ class GrantSinkTest : public testing::Test {
   ScriptedService service_;
   std::unique_ptr<http::Client> client_;
   HttpApi api_;
+  ProviderHealth health_;
   GrantSink sink_;
 };
 

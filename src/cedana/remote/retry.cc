@@ -43,6 +43,11 @@ absl::Duration Retry::Backoff() {
 }
 
 absl::Status Retry::Wait(const absl::Status& failure, bool repeat_is_safe) {
+  CEDANA_ASSIGN_OR_RETURN(const absl::Duration wait, Plan(failure, repeat_is_safe));
+  return context_.Sleep(wait);
+}
+
+absl::StatusOr<absl::Duration> Retry::Plan(const absl::Status& failure, bool repeat_is_safe) {
   if (const absl::Status ended = context_.Check(); !ended.ok()) {
     return absl::Status(ended.code(), absl::StrCat(ended.message(), " (", failure.message(), ")"));
   }
@@ -61,7 +66,7 @@ absl::Status Retry::Wait(const absl::Status& failure, bool repeat_is_safe) {
         failure.message(), " (gave up after ", attempts_, " attempt", attempts_ == 1 ? "" : "s",
         " in ", absl::FormatDuration(absl::Trunc(now - started_, absl::Milliseconds(100))), ")"));
   }
-  return context_.Sleep(wait);
+  return wait;
 }
 
 }  // namespace cedana::remote

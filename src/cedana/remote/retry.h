@@ -12,6 +12,7 @@
 #include <functional>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/context.h"
@@ -58,6 +59,8 @@ class Retry {
   // itself when a repeat cannot help or is not safe; the context's end; or kUnavailable with the
   // number of attempts when time is up.
   absl::Status Wait(const absl::Status& failure, bool repeat_is_safe);
+  // The same for who has other things to do meanwhile: how long to wait before the next attempt.
+  absl::StatusOr<absl::Duration> Plan(const absl::Status& failure, bool repeat_is_safe);
 
   int attempts() const { return attempts_; }
 

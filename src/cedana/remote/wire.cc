@@ -14,6 +14,7 @@ namespace {
 
 using base::Json;
 
+constexpr int64_t kCopiesMax = 16;
 constexpr int64_t kMillisecondsMax = int64_t{1} << 50;
 
 absl::Status Bad(absl::string_view key, absl::string_view what) {
@@ -189,6 +190,11 @@ absl::StatusOr<std::vector<Grant>> GrantsFromJson(const Json& json, const std::s
     Grant grant;
     CEDANA_ASSIGN_OR_RETURN(grant.pack, GetId<base::PackId>(item, "pack"));
     CEDANA_ASSIGN_OR_RETURN(grant.provider, base::GetString(item, "provider"));
+    grant.domain = base::StringOr(item, "domain", grant.provider);
+    const std::string dialect = base::StringOr(item, "dialect", "directory");
+    const absl::StatusOr<objstore::Dialect> parsed = objstore::ParseDialect(dialect);
+    if (!parsed.ok()) return Bad("dialect", "is none that is known");
+    grant.dialect = *parsed;
     CEDANA_ASSIGN_OR_RETURN(grant.method, base::GetString(item, "method"));
     CEDANA_ASSIGN_OR_RETURN(const std::string url, base::GetString(item, "url"));
     CEDANA_ASSIGN_OR_RETURN(grant.url, ResolveGrantUrl(origin, url));
@@ -204,6 +210,30 @@ absl::StatusOr<std::vector<Grant>> GrantsFromJson(const Json& json, const std::s
     grants.push_back(std::move(grant));
   }
   return grants;
+}
+
+absl::StatusOr<UploadGrants> UploadGrantsFromJson(const Json& json, const std::string& origin) {
+  UploadGrants answer;
+  CEDANA_ASSIGN_OR_RETURN(answer.grants, GrantsFromJson(json, origin));
+  const int64_t copies = base::IntOr(json, "copies", 0);
+  const int64_t ack = base::IntOr(json, "ack", copies);
+  if (copies < 0 || copies > kCopiesMax) return Bad("copies", "is no possible number");
+  if (ack < std::min<int64_t>(1, copies) || ack > copies) return Bad("ack", "must be 1 to copies");
+  answer.copies = static_cast<int>(copies);
+  answer.ack = static_cast<int>(ack);
+  return answer;
+}
+
+Json ToJson(const std::vector<ProviderReport>& reports) {
+  Json json = Json::object();
+  for (const ProviderReport& report : reports) {
+    json[report.provider] = {{"ok", report.ok},
+                             {"failed", report.failed},
+                             {"last_error", report.last_error},
+                             {"latency_ms", absl::ToInt64Milliseconds(report.latency)},
+                             {"bytes_per_s", static_cast<int64_t>(report.bytes_per_s)}};
+  }
+  return json;
 }
 
 }  // namespace cedana::remote

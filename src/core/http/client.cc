@@ -4,7 +4,10 @@
 #include "core/http/client.h"
 
 #include <curl/curl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -23,10 +26,14 @@ namespace cedana::http {
 namespace {
 
 constexpr long kBufferBytes = 512L << 10;  // of curl, per direction
-constexpr long kConnectionsPerLane = 4;
+constexpr long kConnectionsPerLane = 1;    // a lane has one origin and one request at a time
 // Who does not know `Expect` gets the body after this long.
 constexpr long kExpectTimeoutMs = 2000;
 constexpr absl::Duration kWaitMax = absl::Seconds(1);
+// What leaves the socket's buffer wakes nobody: so often it is looked at.
+constexpr absl::Duration kWaitMaxWatched = absl::Milliseconds(200);
+// Idle lanes of all origins together: of a few providers and the service.
+constexpr int kOriginsMax = 8;
 constexpr size_t kHeaderBytesMax = 256u << 10;
 
 struct EasyDeleter {
@@ -40,6 +47,9 @@ struct ListDeleter {
 };
 
 struct Lane {
+  // Of the connection that was opened last. curl closes it with the multi handle, through a
+  // callback that clears this: it goes last.
+  curl_socket_t socket = CURL_SOCKET_BAD;
   // The easy handle goes first, so the multi handle is declared before it.
   std::unique_ptr<CURLM, MultiDeleter> multi;
   std::unique_ptr<CURL, EasyDeleter> easy;
@@ -84,8 +94,9 @@ class Call {
   absl::Status CheckContext() const;
   // Until the transfer is over. OK: `result_` is curl's outcome.
   absl::Status Transfer();
-  // Bytes moved in either direction so far.
+  // Bytes moved in either direction so far, without those that wait in the socket to be sent.
   curl_off_t Moved() const;
+  curl_off_t WaitingInSocket() const;
   bool AnyByteSent() const;
   // The outcome of a transfer that did not end with a whole answer.
   absl::Status Failure(absl::string_view why) const;
@@ -141,6 +152,8 @@ absl::Status Call::Prepare() {
   set(CURLOPT_PROXY, "");
   set(CURLOPT_FOLLOWLOCATION, 0L);
   set(CURLOPT_NOSIGNAL, 1L);
+  // A cancelled call does not wait for a name server that is dark; its thread ends by itself.
+  set(CURLOPT_QUICK_EXIT, 1L);
   set(CURLOPT_TCP_NODELAY, 1L);
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   // Large ones where a pack may pass: curl keeps them with the lane.
@@ -167,9 +180,19 @@ absl::Status Call::Prepare() {
       CURLOPT_OPENSOCKETFUNCTION,
       +[](void* self, curlsocktype, curl_sockaddr* address) -> curl_socket_t {
         if (!static_cast<Call*>(self)->MayOpenSocket()) return CURL_SOCKET_BAD;
-        return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        curl_socket_t& socket = static_cast<Call*>(self)->lane_.socket;
+        socket = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        return socket;
       });
   set(CURLOPT_OPENSOCKETDATA, this);
+  set(
+      CURLOPT_CLOSESOCKETFUNCTION, +[](void* lane, curl_socket_t socket) {
+        if (static_cast<Lane*>(lane)->socket == socket) {
+          static_cast<Lane*>(lane)->socket = CURL_SOCKET_BAD;
+        }
+        return ::close(socket);
+      });
+  set(CURLOPT_CLOSESOCKETDATA, &lane_);  // outlives the call, as the connection does
 
   const CURLcode method_code = code == CURLE_OK ? PrepareMethod() : code;
   if (method_code != CURLE_OK) {
@@ -277,6 +300,13 @@ bool Call::MayOpenSocket() const {
   return request_.has_body && body_sent_ < request_.body.size();
 }
 
+curl_off_t Call::WaitingInSocket() const {
+  // curl tells the socket of a transfer only once that is over.
+  int bytes = 0;
+  if (lane_.socket == CURL_SOCKET_BAD || ::ioctl(lane_.socket, SIOCOUTQ, &bytes) != 0) return 0;
+  return bytes;
+}
+
 curl_off_t Call::Moved() const {
   long head_bytes = 0;
   curl_off_t up = 0;
@@ -284,7 +314,8 @@ curl_off_t Call::Moved() const {
   curl_easy_getinfo(easy_, CURLINFO_REQUEST_SIZE, &head_bytes);
   curl_easy_getinfo(easy_, CURLINFO_SIZE_UPLOAD_T, &up);
   curl_easy_getinfo(easy_, CURLINFO_SIZE_DOWNLOAD_T, &down);
-  return head_bytes + up + down + static_cast<curl_off_t>(header_bytes_);
+  const curl_off_t waiting = up > 0 ? std::min(up, WaitingInSocket()) : 0;
+  return head_bytes + up - waiting + down + static_cast<curl_off_t>(header_bytes_);
 }
 
 absl::Status Call::Transfer() {
@@ -299,16 +330,17 @@ absl::Status Call::Transfer() {
     if (running == 0) break;
     CEDANA_RETURN_IF_ERROR(CheckContext());
     const absl::Duration now = base::SystemClock().Monotonic();
-    if (const curl_off_t total = Moved(); total != moved) {
+    if (const curl_off_t total = Moved(); total > moved) {
       moved = total;
       moved_at = now;
+      if (request_.on_progress) request_.on_progress(static_cast<uint64_t>(total));
     }
     const absl::Duration stalled = now - moved_at;
     if (stalled >= options_.stall_timeout) {
       return Failure(absl::StrCat("no byte moved for ", absl::FormatDuration(stalled)));
     }
-    const absl::Duration wait =
-        std::min({kWaitMax, options_.stall_timeout - stalled, context_.Remaining()});
+    const absl::Duration wait = std::min({request_.on_progress ? kWaitMaxWatched : kWaitMax,
+                                          options_.stall_timeout - stalled, context_.Remaining()});
     curl_multi_poll(
         multi, nullptr, 0,
         static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(wait, absl::Milliseconds(1)))),
@@ -317,6 +349,9 @@ absl::Status Call::Transfer() {
   int left = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
     if (message->msg == CURLMSG_DONE) result_ = message->data.result;
+  }
+  if (result_ == CURLE_OK && request_.on_progress && Moved() > moved) {
+    request_.on_progress(static_cast<uint64_t>(Moved()));
   }
   return absl::OkStatus();
 }
@@ -385,48 +420,57 @@ class CurlClient final : public Client {
 
   absl::StatusOr<ClientResponse> Do(const base::Context& context,
                                     const ClientRequest& request) override {
-    CEDANA_ASSIGN_OR_RETURN(Lane lane, Take(OriginOf(request.url)));
-    absl::StatusOr<ClientResponse> response = Call(options_, context, request, lane).Run();
+    CEDANA_ASSIGN_OR_RETURN(std::unique_ptr<Lane> lane, Take(OriginOf(request.url)));
+    absl::StatusOr<ClientResponse> response = Call(options_, context, request, *lane).Run();
     GiveBack(std::move(lane));
     return response;
   }
 
  private:
-  // The lane used last for this origin; else a new one while the pool may grow; else any.
-  absl::StatusOr<Lane> Take(std::string origin) {
+  // The lane used last for this origin, else a new one.
+  absl::StatusOr<std::unique_ptr<Lane>> Take(std::string origin) {
     {
       absl::MutexLock lock(&mutex_);
-      auto found = std::find_if(idle_.rbegin(), idle_.rend(),
-                                [&](const Lane& lane) { return lane.origin == origin; });
-      if (found == idle_.rend() && static_cast<int>(idle_.size()) >= options_.connections_max) {
-        found = std::prev(idle_.rend());
-      }
+      const auto found = std::find_if(idle_.rbegin(), idle_.rend(),
+                                      [&](const auto& lane) { return lane->origin == origin; });
       if (found != idle_.rend()) {
-        Lane lane = std::move(*found);
+        std::unique_ptr<Lane> lane = std::move(*found);
         idle_.erase(std::next(found).base());
-        lane.origin = std::move(origin);
         return lane;
       }
     }
-    Lane lane;
-    lane.multi.reset(curl_multi_init());
-    lane.easy.reset(curl_easy_init());
-    if (lane.multi == nullptr || lane.easy == nullptr) {
+    auto lane = std::make_unique<Lane>();
+    lane->multi.reset(curl_multi_init());
+    lane->easy.reset(curl_easy_init());
+    if (lane->multi == nullptr || lane->easy == nullptr) {
       return absl::ResourceExhaustedError("no memory for a request");
     }
-    curl_multi_setopt(lane.multi.get(), CURLMOPT_MAXCONNECTS, kConnectionsPerLane);
-    lane.origin = std::move(origin);
+    curl_multi_setopt(lane->multi.get(), CURLMOPT_MAXCONNECTS, kConnectionsPerLane);
+    lane->origin = std::move(origin);
     return lane;
   }
 
-  void GiveBack(Lane lane) {
+  void GiveBack(std::unique_ptr<Lane> lane) {
+    std::unique_ptr<Lane> dropped;  // closes its connection without the lock
     absl::MutexLock lock(&mutex_);
-    if (static_cast<int>(idle_.size()) < options_.connections_max) idle_.push_back(std::move(lane));
+    const auto of_origin = std::count_if(idle_.begin(), idle_.end(), [&](const auto& other) {
+      return other->origin == lane->origin;
+    });
+    if (of_origin >= options_.connections_max) {
+      dropped = std::move(lane);
+      return;
+    }
+    // The origin that was not used for longest makes room.
+    if (static_cast<int>(idle_.size()) >= kOriginsMax * options_.connections_max) {
+      dropped = std::move(idle_.front());
+      idle_.erase(idle_.begin());
+    }
+    idle_.push_back(std::move(lane));
   }
 
   const ClientOptions options_;
   absl::Mutex mutex_;
-  std::vector<Lane> idle_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<Lane>> idle_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -25,7 +25,7 @@ struct ClientOptions {
   absl::Duration connect_timeout = absl::Seconds(5);
   // No byte in either direction for this long ends the request (deadlines follow progress).
   absl::Duration stall_timeout = absl::Seconds(30);
-  int connections_max = 16;  // kept open, idle
+  int connections_max = 16;  // kept open, idle, to each origin
 };
 
 struct ClientRequest {
@@ -39,6 +39,10 @@ struct ClientRequest {
   // Called in order with the body of a 2xx answer instead of gathering it; an error ends the call.
   std::function<absl::Status(std::span<const uint8_t>)> on_body;
   size_t body_bytes_max = 64u << 20;  // of a gathered answer
+  // Called in the caller's thread whenever bytes moved, in either direction, with their number so
+  // far. Of an upload those count that have left: what still waits in the system's buffers does
+  // not, or a peer that takes nothing would look fast for the first megabytes.
+  std::function<void(uint64_t moved)> on_progress;
 };
 
 struct ClientResponse {

@@ -1,6 +1,8 @@
 // The client against servers that misbehave byte by byte.
 #include "core/http/client.h"
 
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <memory>
 
@@ -145,6 +147,135 @@ TEST(Client, EndsAtOnceWhenCancelled) {
               absl::StatusCode::kCancelled);
   }
   EXPECT_LT(best, absl::Milliseconds(300));
+}
+
+// Cancels 100 ms into the call. How long the call went on after that; the best of a few, for the
+// machine may be busy with something else.
+absl::Duration EndsAfterCancel(const std::function<void(RawPeer&)>& script,
+                               const ClientRequest& request, absl::StatusCode* code) {
+  absl::Duration best = absl::InfiniteDuration();
+  const auto client = MakeClient();
+  for (int i = 0; i < 3; ++i) {
+    RawServer server({script});
+    ClientRequest to_server = request;
+    to_server.url = server.url();
+    auto cancel = std::make_shared<base::CancelSource>();
+    absl::Time cancelled_at;
+    base::Thread canceller("canceller", [&] {
+      absl::SleepFor(absl::Milliseconds(100));
+      cancelled_at = absl::Now();
+      cancel->Cancel(absl::UnavailableError("another was first"));
+    });
+    *code = CodeOf(client->Do({absl::InfiniteFuture(), cancel}, to_server));
+    const absl::Time ended_at = absl::Now();
+    canceller.Join();
+    best = std::min(best, ended_at - cancelled_at);
+  }
+  return best;
+}
+
+TEST(Client, ATransferInTheMiddleEndsAtOnceWhenCancelled) {
+  const std::string body(64 << 20, 'x');
+  absl::StatusCode code;
+  // An upload that the peer takes slowly, and one that it does not take at all.
+  const ClientRequest upload{.method = "PUT", .body = Bytes(body), .has_body = true};
+  EXPECT_LT(EndsAfterCancel(
+                [](RawPeer& peer) {
+                  char buffer[65536];
+                  while (::recv(peer.fd(), buffer, sizeof(buffer), 0) > 0) {
+                    absl::SleepFor(absl::Milliseconds(5));
+                  }
+                },
+                upload, &code),
+            absl::Milliseconds(50));
+  EXPECT_EQ(code, absl::StatusCode::kCancelled);
+  EXPECT_LT(EndsAfterCancel([](RawPeer& peer) { absl::SleepFor(absl::Milliseconds(300)); }, upload,
+                            &code),
+            absl::Milliseconds(50));
+  EXPECT_EQ(code, absl::StatusCode::kCancelled);
+  // A download that goes on and on.
+  const ClientRequest download{
+      .on_body = [](std::span<const uint8_t>) { return absl::OkStatus(); }};
+  EXPECT_LT(EndsAfterCancel(
+                [](RawPeer& peer) {
+                  peer.ReadUntil("\r\n\r\n");
+                  peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
+                  while (peer.Send(std::string(65536, 'x'))) {
+                  }
+                },
+                download, &code),
+            absl::Milliseconds(50));
+  EXPECT_EQ(code, absl::StatusCode::kCancelled);
+}
+
+TEST(Client, ProgressOfAnUploadCountsWhatThePeerHasTaken) {
+  int taken = 0;
+  RawServer deaf({[&](RawPeer& peer) {
+    absl::SleepFor(absl::Milliseconds(1000));
+    ::ioctl(peer.fd(), FIONREAD, &taken);
+  }});
+  const std::string body(32 << 20, 'x');
+  uint64_t moved = 0;
+  const auto response = MakeClient({.stall_timeout = absl::Milliseconds(400)})
+                            ->Do({}, {.method = "PUT",
+                                      .url = deaf.url(),
+                                      .body = Bytes(body),
+                                      .has_body = true,
+                                      .on_progress = [&](uint64_t now) {
+                                        EXPECT_GT(now, moved);
+                                        moved = now;
+                                      }});
+  EXPECT_EQ(CodeOf(response), absl::StatusCode::kUnknown) << response.status();
+  deaf.Join();
+  EXPECT_GT(taken, 0);
+  EXPECT_NEAR(static_cast<double>(moved), taken, 256 << 10);
+}
+
+TEST(Client, ASlowPeerIsNotStalledWhileItTakesWhatWasSent) {
+  // The system takes the whole body at once; the peer takes it over a second.
+  const std::string body(2 << 20, 'x');
+  RawServer server({[&](RawPeer& peer) {
+    std::string taken;
+    std::string piece(32 << 10, ' ');
+    while (taken.size() < body.size() + taken.find("\r\n\r\n") + 4) {
+      absl::SleepFor(absl::Milliseconds(20));
+      const ssize_t got = ::recv(peer.fd(), piece.data(), piece.size(), 0);
+      if (got <= 0) return;
+      taken.append(piece, 0, static_cast<size_t>(got));
+    }
+    peer.Send(kOk);
+  }});
+  uint64_t moved = 0;
+  const auto response = MakeClient({.stall_timeout = absl::Milliseconds(600)})
+                            ->Do({}, {.method = "PUT",
+                                      .url = server.url(),
+                                      .body = Bytes(body),
+                                      .has_body = true,
+                                      .on_progress = [&](uint64_t now) { moved = now; }});
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_GE(moved, body.size());
+}
+
+TEST(Client, EachOriginKeepsItsConnections) {
+  std::vector<std::unique_ptr<RawServer>> servers;
+  for (int i = 0; i < 3; ++i) {
+    servers.push_back(std::make_unique<RawServer>(std::vector<RawServer::Script>{[](RawPeer& peer) {
+      for (int k = 0; k < 4; ++k) {
+        peer.ReadUntil("\r\n\r\n");
+        peer.Send(kOk);
+      }
+    }}));
+  }
+  const auto client = MakeClient({.connections_max = 1});
+  for (int k = 0; k < 4; ++k) {
+    for (const auto& server : servers) {
+      EXPECT_TRUE(client->Do({}, {.url = server->url()}).ok());
+    }
+  }
+  for (const auto& server : servers) {
+    server->Join();
+    EXPECT_EQ(server->connections(), 1);
+  }
 }
 
 // On a kept connection the server takes the second request and ends without a byte.

@@ -17,7 +17,10 @@ std::span<const uint8_t> Bytes(absl::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 
-void RespondRange(http::Exchange& exchange, const std::string& object) {
+constexpr absl::Duration kStep = absl::Milliseconds(20);
+
+void RespondRange(http::Exchange& exchange, const Reply& reply) {
+  const std::string& object = reply.body;
   const std::string* range = exchange.request().Header("range");
   uint64_t first = 0;
   uint64_t last = object.size() - 1;
@@ -26,13 +29,38 @@ void RespondRange(http::Exchange& exchange, const std::string& object) {
     if (!absl::SimpleAtoi(ends[0], &first) || !absl::SimpleAtoi(ends[1], &last)) return;
   }
   last = std::min<uint64_t>(last, object.size() - 1);
-  (void)exchange.Respond(206, {}, object.substr(first, last - first + 1));
+  const std::string part = object.substr(first, last - first + 1);
+  if (reply.bytes_per_s == 0) {
+    (void)exchange.Respond(206, {}, part);
+    return;
+  }
+  (void)exchange.Start(206, {}, part.size());
+  const size_t step = static_cast<size_t>(reply.bytes_per_s * absl::ToDoubleSeconds(kStep)) + 1;
+  for (size_t sent = 0; sent < part.size(); sent += step) {
+    if (!exchange.Write(Bytes(part).subspan(sent, std::min(step, part.size() - sent))).ok()) return;
+    base::SystemClock().Sleep(kStep);
+  }
+  (void)exchange.Finish();
+}
+
+// The whole body, at the reply's rate.
+std::string ReadBody(http::Exchange& exchange, const Reply& reply) {
+  if (reply.bytes_per_s == 0) return exchange.ReadAll(64u << 20).value_or("");
+  std::string body;
+  std::vector<uint8_t> step(static_cast<size_t>(reply.bytes_per_s * absl::ToDoubleSeconds(kStep)) +
+                            1);
+  while (true) {
+    const absl::StatusOr<size_t> got = exchange.ReadBody(step);
+    if (!got.ok() || *got == 0) return body;
+    body.append(step.begin(), step.begin() + static_cast<std::ptrdiff_t>(*got));
+    base::SystemClock().Sleep(kStep);
+  }
 }
 
 }  // namespace
 
 Reply ErrorReply(int status, const std::string& code, const std::string& message) {
-  return {status, base::DumpJson({{"code", code}, {"message", message}}), {}, Reply::Kind::kAnswer};
+  return {status, base::DumpJson({{"code", code}, {"message", message}})};
 }
 
 const std::string* Seen::Header(const std::string& lower_case_name) const {
@@ -98,12 +126,16 @@ void ScriptedService::Handle(http::Exchange& exchange) {
   Reply reply = Next(absl::StrCat(request.method, " ", request.target));
   Seen seen{request.method, request.target, "", request.headers};
   // A refusal comes before the body, as from the real one.
-  if (reply.status / 100 == 2) seen.body = exchange.ReadAll(64u << 20).value_or("");
+  if (reply.status / 100 == 2) seen.body = ReadBody(exchange, reply);
   {
     absl::MutexLock lock(&mutex_);
     seen_.push_back(std::move(seen));
   }
   const std::string body = absl::StrReplaceAll(reply.body, {{"{origin}", origin_}});
+  const absl::Duration until = base::SystemClock().Monotonic() + reply.delay;
+  while (base::SystemClock().Monotonic() < until && !exchange.cancelled() && !stopping_) {
+    base::SystemClock().Sleep(std::min(absl::Milliseconds(2), reply.delay));
+  }
   switch (reply.kind) {
     case Reply::Kind::kAnswer:
       (void)exchange.Respond(reply.status, reply.headers, body);
@@ -117,7 +149,7 @@ void ScriptedService::Handle(http::Exchange& exchange) {
       (void)exchange.Respond(500, {}, "");
       return;
     case Reply::Kind::kObject:
-      RespondRange(exchange, reply.body);
+      RespondRange(exchange, reply);
       return;
   }
 }
@@ -134,6 +166,23 @@ std::string GrantsBody(const base::PackId& pack, const std::vector<std::string>&
                       {"expires_ms", absl::ToUnixMillis(absl::Now() + absl::Minutes(15))}});
   }
   return base::DumpJson({{"grants", std::move(grants)}});
+}
+
+std::string UploadGrantsBody(const base::PackId& pack, int copies, int ack,
+                             const std::vector<OfferedProvider>& providers) {
+  base::Json grants = base::Json::array();
+  for (const OfferedProvider& provider : providers) {
+    grants.push_back(
+        {{"pack", pack.ToHex()},
+         {"provider", provider.name},
+         {"domain", provider.domain.empty() ? provider.name : provider.domain},
+         {"dialect", provider.dialect},
+         {"method", "PUT"},
+         {"url", absl::StrCat(provider.origin, "/objects/", provider.name, "?sig=secret")},
+         {"headers", base::Json::object()},
+         {"expires_ms", absl::ToUnixMillis(absl::Now() + absl::Minutes(15))}});
+  }
+  return base::DumpJson({{"copies", copies}, {"ack", ack}, {"grants", std::move(grants)}});
 }
 
 base::Json CheckpointJson(const std::string& path) {

@@ -27,6 +27,8 @@ struct Reply {
   std::string body;
   http::Headers headers;
   Kind kind = Kind::kAnswer;
+  absl::Duration delay;    // before the first byte of the answer
+  double bytes_per_s = 0;  // of the request's body and of kObject; zero: as fast as it goes
 };
 
 // An error in the form of the interface.
@@ -69,6 +71,16 @@ class ScriptedService {
 // {grants: […]} for `pack`, one entry for each name, at {origin}/objects/<name>.
 std::string GrantsBody(const base::PackId& pack, const std::vector<std::string>& providers,
                        const std::string& method);
+// A provider as the service names it to uploads.
+struct OfferedProvider {
+  std::string name;
+  std::string domain;  // empty: its name
+  std::string dialect = "directory";
+  std::string origin = "{origin}";
+};
+// {copies, ack, grants: […]}, as of a service with a policy.
+std::string UploadGrantsBody(const base::PackId& pack, int copies, int ack,
+                             const std::vector<OfferedProvider>& providers);
 // Members of a checkpoint and of keys, as the service sends them.
 base::Json CheckpointJson(const std::string& path);
 base::Json KeysJson();
