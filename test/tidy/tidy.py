@@ -54,7 +54,7 @@ HOMES = {
     r"boost/.*": {"core/http"},
     r"openssl/.*": {"core/format", "core/http", "core/objstore", "storage/replica", "storage/metadata", "storage/api"},
     r"(intel-)?ipsec-mb\.h": {"core/format"},
-    r"(lz4|zstd)\.h|isa-l.*": {"core/codec"},
+    r"(lz4|lz4frame|zstd)\.h|isa-l.*": {"core/codec"},
     r"spdlog/.*": {"core/base"},
     r"grpcpp/.*": {"cedana/daemon", "cedana/cli"},
     r"pugixml\.hpp": {"core/objstore"},

@@ -66,6 +66,7 @@ TEST(Json, NamesTheMissingKey) {
   EXPECT_EQ(*GetInt(json, "a"), 1);
   EXPECT_NE(GetString(json, "b").status().message().find("\"b\""), std::string::npos);
   EXPECT_FALSE(ParseJson("{").ok());
+  EXPECT_FALSE(ParseJson("{\"a\": 1e999}").ok());
 }
 
 }  // namespace

@@ -22,6 +22,8 @@ absl::StatusOr<Json> ParseJson(absl::string_view text) {
     return Json::parse(text);
   } catch (const Json::parse_error& error) {
     return absl::InvalidArgumentError(absl::StrCat("not JSON, at byte ", error.byte));
+  } catch (const Json::out_of_range&) {
+    return absl::InvalidArgumentError("not JSON: a number is too large");
   }
 }
 

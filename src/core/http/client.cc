@@ -100,6 +100,8 @@ class Call {
   bool AnyByteSent() const;
   // The outcome of a transfer that did not end with a whole answer.
   absl::Status Failure(absl::string_view why) const;
+  // Nothing was sent: whoever answers there is not who we want.
+  absl::Status Untrusted(absl::string_view why) const;
   std::string Where() const {
     return absl::StrCat(request_.method, " ", WithoutSecrets(request_.url), ": ");
   }
@@ -371,6 +373,12 @@ absl::Status Call::Failure(absl::string_view why) const {
   return absl::UnavailableError(text);
 }
 
+absl::Status Call::Untrusted(absl::string_view why) const {
+  return absl::UnavailableError(
+      absl::StrCat(Where(), "the server's certificate is refused: ", why, " (trusted: ",
+                   options_.ca_file.empty() ? "the system's authorities" : options_.ca_file, ")"));
+}
+
 absl::StatusOr<ClientResponse> Call::Run() {
   CEDANA_RETURN_IF_ERROR(CheckContext());
   CEDANA_RETURN_IF_ERROR(Prepare());
@@ -392,6 +400,9 @@ absl::StatusOr<ClientResponse> Call::Run() {
         status = absl::InvalidArgumentError(Where() + curl_easy_strerror(result_));
     }
     const absl::string_view detail(error_text_);
+    if (result_ == CURLE_PEER_FAILED_VERIFICATION || result_ == CURLE_SSL_CONNECT_ERROR) {
+      status = Untrusted(detail);
+    }
     const bool safe = !detail.empty() && !absl::StrContains(detail, '?');
     if (status.ok()) status = Failure(safe ? detail : curl_easy_strerror(result_));
   }

@@ -2,8 +2,6 @@
 // one thread, so connections need no locks; while a worker has a connection its coroutine sleeps.
 #include "core/http/server.h"
 
-#include <sys/socket.h>
-
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -15,11 +13,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/core/error.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/error.hpp>
-#include <boost/beast/http/read.hpp>
 #include <exception>
 #include <unordered_set>
 #include <utility>
@@ -28,9 +23,11 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/log.h"
+#include "core/base/status.h"
 #include "core/base/thread.h"
+#include "core/http/connection_internal.h"
 #include "core/http/exchange_internal.h"
-#include "core/http/transport_internal.h"
+#include "core/http/tls_internal.h"
 #include "core/http/worker_pool_internal.h"
 
 namespace cedana::http {
@@ -41,19 +38,10 @@ namespace beast = boost::beast;
 using tcp = asio::ip::tcp;
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-constexpr size_t kFirstReadBytes = 4096;
+constexpr size_t kHeaderReadBytes = 4096;
 // How long a peer may take to read the last answer before the connection is closed.
-constexpr auto kLingerTime = std::chrono::seconds(2);
+constexpr absl::Duration kLingerTime = absl::Seconds(2);
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
-
-struct Connection {
-  Connection(tcp::socket socket, size_t buffer_bytes_max)
-      : stream(std::move(socket)), buffer(buffer_bytes_max) {}
-  beast::tcp_stream stream;
-  ReadBuffer buffer;
-  std::string peer;
-  bool with_worker = false;
-};
 
 class ServerImpl final : public Server {
  public:
@@ -74,6 +62,7 @@ class ServerImpl final : public Server {
   asio::awaitable<void> OnWorker(std::function<void()> work);
   asio::awaitable<void> Refuse(Connection& connection, int status, std::string text);
   asio::awaitable<void> Linger(Connection& connection);
+  absl::Status ListenOn(const tcp::endpoint& endpoint);
   // On a worker.
   ServerExchange::Next Handle(Connection& connection, Parser& parser, ServerRequest request);
   void StartConnection(tcp::socket socket);
@@ -89,6 +78,7 @@ class ServerImpl final : public Server {
   asio::io_context io_{1};
   tcp::acceptor acceptor_{io_};
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> keep_running_;
+  std::unique_ptr<TlsContext> tls_;                              // io thread only; null: plain
   std::unordered_set<std::shared_ptr<Connection>> connections_;  // io thread only
 
   std::atomic<bool> stopping_{false};
@@ -100,16 +90,25 @@ class ServerImpl final : public Server {
   base::Thread io_thread_;
 };
 
-std::chrono::nanoseconds ToChrono(absl::Duration duration) {
-  // Bounded, so that adding it to a time point cannot overflow.
-  return absl::ToChronoNanoseconds(std::min(duration, absl::Hours(24 * 365)));
-}
-
 absl::Status ServerImpl::Open() {
+  if (options_.tls_cert_file.empty() != options_.tls_key_file.empty()) {
+    return absl::InvalidArgumentError("TLS: certificate and key are wanted together");
+  }
+  if (!options_.tls_cert_file.empty()) {
+    CEDANA_ASSIGN_OR_RETURN(tls_, TlsContext::Open(options_.tls_cert_file, options_.tls_key_file));
+  }
   beast::error_code error;
   const auto address = asio::ip::make_address(options_.address, error);
   if (error) return absl::InvalidArgumentError(absl::StrCat("bad address ", options_.address));
-  const tcp::endpoint endpoint(address, options_.port);
+  CEDANA_RETURN_IF_ERROR(ListenOn(tcp::endpoint(address, options_.port)));
+  keep_running_.emplace(io_.get_executor());
+  asio::co_spawn(io_, Accept(), asio::detached);
+  io_thread_ = base::Thread("http-io", [this] { io_.run(); });
+  return absl::OkStatus();
+}
+
+absl::Status ServerImpl::ListenOn(const tcp::endpoint& endpoint) {
+  beast::error_code error;
   acceptor_.open(endpoint.protocol(), error);
   if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
   if (!error) acceptor_.bind(endpoint, error);
@@ -121,9 +120,6 @@ absl::Status ServerImpl::Open() {
                                                 : absl::InvalidArgumentError(text);
   }
   port_ = acceptor_.local_endpoint(error).port();
-  keep_running_.emplace(io_.get_executor());
-  asio::co_spawn(io_, Accept(), asio::detached);
-  io_thread_ = base::Thread("http-io", [this] { io_.run(); });
   return absl::OkStatus();
 }
 
@@ -151,20 +147,31 @@ void ServerImpl::StartConnection(tcp::socket socket) {
   if (connections_.size() >= static_cast<size_t>(options_.connections_max)) {
     static constexpr char kFull[] =
         "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    socket.write_some(asio::buffer(kFull, sizeof(kFull) - 1), error);
+    if (tls_ == nullptr) socket.write_some(asio::buffer(kFull, sizeof(kFull) - 1), error);
     return;
   }
-  auto connection =
-      std::make_shared<Connection>(std::move(socket), options_.header_bytes_max + kChunkReadBytes);
-  connection->peer = absl::StrCat(peer.address().to_string(), ":", peer.port());
+  std::unique_ptr<TlsSession> session;
+  if (tls_ != nullptr) {
+    absl::StatusOr<std::unique_ptr<TlsSession>> made = tls_->NewSession();
+    if (!made.ok()) {
+      base::LogWarn("connection refused", {{"error", made.status().message()}});
+      return;
+    }
+    session = *std::move(made);
+  }
+  auto connection = std::make_shared<Connection>(
+      std::move(socket), options_.header_bytes_max + kChunkReadBytes,
+      absl::StrCat(peer.address().to_string(), ":", peer.port()), std::move(session));
   connections_.insert(connection);
   asio::co_spawn(io_, ServeConnection(connection), [this, connection](std::exception_ptr failure) {
-    if (failure) base::LogError("connection failed", {{"peer", connection->peer}});
+    if (failure) base::LogError("connection failed", {{"peer", connection->peer()}});
     connections_.erase(connection);
   });
 }
 
 asio::awaitable<void> ServerImpl::ServeConnection(std::shared_ptr<Connection> connection) {
+  connection->ExpireAfter(options_.handshake_timeout);
+  if (co_await connection->Handshake()) co_return;
   while (!stopping_) {
     auto parser = std::make_unique<Parser>();
     parser->header_limit(static_cast<uint32_t>(options_.header_bytes_max));
@@ -173,7 +180,8 @@ asio::awaitable<void> ServerImpl::ServeConnection(std::shared_ptr<Connection> co
     if (result != HeaderResult::kRequest || stopping_) break;
 
     ServerRequest request;
-    request.peer = connection->peer;
+    request.peer = connection->peer();
+    request.secure = connection->secure();
     if (const auto refusal = ReadRequestHead(*parser, request)) {
       co_await Refuse(*connection, refusal->status, refusal->text);
       break;
@@ -187,38 +195,38 @@ asio::awaitable<void> ServerImpl::ServeConnection(std::shared_ptr<Connection> co
     connection->with_worker = false;
 
     if (next == ServerExchange::Next::kLinger) co_await Linger(*connection);
+    // An HTTP/1.0 answer is complete at the end of the stream, so this one ends otherwise.
     if (next == ServerExchange::Next::kCut && parser->get().version() < 11) {
-      // An HTTP/1.0 answer is complete at the end of the stream, so this one ends otherwise.
-      beast::error_code ignored;
-      connection->stream.socket().set_option(asio::socket_base::linger(true, 0), ignored);
+      connection->EndByReset();
     }
     if (next != ServerExchange::Next::kKeepAlive) break;
-    if (connection->buffer.size() == 0) connection->buffer.shrink_to_fit();
+    if (connection->buffer().size() == 0) connection->buffer().shrink_to_fit();
   }
 }
 
 asio::awaitable<ServerImpl::HeaderResult> ServerImpl::ReadHeader(Connection& connection,
                                                                  Parser& parser) {
-  if (connection.buffer.size() == 0) {
-    connection.stream.expires_after(ToChrono(options_.idle_timeout));
-    auto [error, got] = co_await connection.stream.async_read_some(
-        connection.buffer.prepare(kFirstReadBytes), kAwait);
-    if (error) co_return HeaderResult::kEnd;
-    connection.buffer.commit(got);
+  ReadBuffer& buffer = connection.buffer();
+  if (buffer.size() == 0) {
+    connection.ExpireAfter(options_.idle_timeout);
+    if (co_await connection.Fill(kHeaderReadBytes)) co_return HeaderResult::kEnd;
   }
   // One limit for the whole header: a peer that sends it byte by byte gains nothing.
-  connection.stream.expires_after(ToChrono(options_.io_timeout));
-  auto [error, got] =
-      co_await beast::http::async_read_header(connection.stream, connection.buffer, parser, kAwait);
-  if (!error) co_return HeaderResult::kRequest;
+  connection.ExpireAfter(options_.io_timeout);
+  beast::error_code error;
+  while (true) {
+    buffer.consume(parser.put(buffer.data(), error));
+    if (!error && parser.is_header_done()) co_return HeaderResult::kRequest;
+    if (error && error != beast::http::error::need_more) break;
+    error = co_await connection.Fill(kHeaderReadBytes);
+    if (error) break;
+  }
   if (error == beast::http::error::header_limit || error == beast::http::error::buffer_overflow) {
     co_await Refuse(connection, 431, "header too large");
   } else if (error == beast::error::timeout) {
     co_await Refuse(connection, 408, "header not complete in time");
   } else if (error.category() ==
-                 beast::http::make_error_code(beast::http::error::end_of_stream).category() &&
-             error != beast::http::error::end_of_stream &&
-             error != beast::http::error::partial_message) {
+             beast::http::make_error_code(beast::http::error::end_of_stream).category()) {
     co_await Refuse(connection, 400, error.message());
   } else {
     co_return HeaderResult::kEnd;
@@ -248,9 +256,8 @@ asio::awaitable<void> ServerImpl::OnWorker(std::function<void()> work) {
 ServerExchange::Next ServerImpl::Handle(Connection& connection, Parser& parser,
                                         ServerRequest request) {
   if (cut_) return ServerExchange::Next::kCut;
-  const std::unique_ptr<Transport> transport =
-      MakePlainTransport(connection.stream.socket().native_handle(), options_.io_timeout);
-  ServerExchange exchange(*transport, connection.buffer, parser, std::move(request), stopping_,
+  const std::unique_ptr<Transport> transport = connection.MakeTransport(options_.io_timeout);
+  ServerExchange exchange(*transport, connection.buffer(), parser, std::move(request), stopping_,
                           cut_);
   std::string failure;
   try {
@@ -267,7 +274,7 @@ ServerExchange::Next ServerImpl::Handle(Connection& connection, Parser& parser,
   if (!failure.empty()) {
     base::LogError("request failed", {{"method", exchange.request().method},
                                       {"path", exchange.request().path},
-                                      {"peer", connection.peer},
+                                      {"peer", connection.peer()},
                                       {"error", failure}});
     if (!exchange.started()) {
       exchange.Respond(500, {{"content-type", "text/plain"}}, "internal error\n").IgnoreError();
@@ -285,23 +292,15 @@ asio::awaitable<void> ServerImpl::Refuse(Connection& connection, int status, std
                                          {"Connection", "close"}})
                            .value();
   absl::StrAppend(&answer, "\r\n", text);
-  connection.stream.expires_after(kLingerTime);
-  auto [error, sent] = co_await asio::async_write(connection.stream, asio::buffer(answer), kAwait);
+  connection.ExpireAfter(kLingerTime);
+  const beast::error_code error = co_await connection.Send(answer);
   if (!error) co_await Linger(connection);
 }
 
-// Closing a socket with unread bytes resets the connection, and the answer may be lost with it. So
-// the peer gets an end of stream first, and what it still sends is dropped until it has seen that.
 asio::awaitable<void> ServerImpl::Linger(Connection& connection) {
-  beast::error_code error;
-  connection.stream.socket().shutdown(tcp::socket::shutdown_send, error);
-  connection.buffer.clear();
-  connection.stream.expires_after(kLingerTime);
-  while (!error && !cut_) {
-    auto [failure, got] = co_await connection.stream.async_read_some(
-        connection.buffer.prepare(kChunkReadBytes), kAwait);
-    error = failure;
-  }
+  if (cut_) co_return;
+  connection.ExpireAfter(kLingerTime);
+  co_await connection.Linger();
 }
 
 void ServerImpl::OnIoThread(const std::function<void()>& step) {
@@ -318,7 +317,7 @@ void ServerImpl::StopAccepting() {
   beast::error_code ignored;
   acceptor_.close(ignored);
   for (const auto& connection : connections_) {
-    if (!connection->with_worker) connection->stream.cancel();
+    if (!connection->with_worker) connection->Cancel();
   }
 }
 
@@ -330,11 +329,7 @@ void ServerImpl::Stop(absl::Duration grace) {
   }
   cut_ = true;
   OnIoThread([this] {
-    for (const auto& connection : connections_) {
-      // The descriptor stays open for the worker that may be using it; its calls fail from here on.
-      ::shutdown(connection->stream.socket().native_handle(), SHUT_RDWR);
-      if (!connection->with_worker) connection->stream.cancel();
-    }
+    for (const auto& connection : connections_) connection->ShutDown();
   });
 }
 

@@ -1,5 +1,6 @@
 // HTTP/1.1 server. Connections wait in coroutines; each request is handled by one call on a worker
-// thread that may block. Boost.Beast is behind it and appears nowhere else.
+// thread that may block. TLS is there for both or for none. Boost.Beast and OpenSSL are behind it
+// and appear nowhere else.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,11 @@ struct ServerOptions {
   size_t header_bytes_max = 64u << 10;
   absl::Duration io_timeout = absl::Seconds(60);  // without a byte of progress
   absl::Duration idle_timeout = absl::Seconds(300);
+  // PEM files; both empty: plain HTTP. Read again when they change: new connections get the new
+  // certificate, and a pair that does not fit together leaves the old one in place.
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  absl::Duration handshake_timeout = absl::Seconds(10);  // for the whole of it
 };
 
 struct ServerRequest {
@@ -34,6 +40,7 @@ struct ServerRequest {
   Headers query;                           // decoded
   Headers headers;                         // names in lower case
   std::string peer;                        // "127.0.0.1:40512"
+  bool secure = false;                     // came over TLS
   std::optional<uint64_t> content_length;  // absent with chunked, and without a body
   bool chunked = false;
   bool expects_continue = false;

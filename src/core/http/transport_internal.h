@@ -1,5 +1,5 @@
 // What a worker thread does with a connection: blocking reads and writes that end when nothing
-// moves for the server's io_timeout. Plain TCP is the only kind now; TLS becomes a second one.
+// moves for the server's io_timeout. Two kinds: plain TCP, and TLS on top of it.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@
 #include "absl/time/time.h"
 
 namespace cedana::http {
+
+class TlsSession;
 
 // Used by one thread at a time. Errors: kUnavailable (connection lost), kDeadlineExceeded (no byte
 // moved for the timeout).
@@ -27,5 +29,8 @@ class Transport {
 
 // Borrows the connected, non-blocking socket `fd`. shutdown(2) from another thread wakes it.
 std::unique_ptr<Transport> MakePlainTransport(int fd, absl::Duration timeout);
+// The same with the session's seal around every byte; borrows both. Requires: the session's
+// handshake is complete.
+std::unique_ptr<Transport> MakeTlsTransport(TlsSession& session, int fd, absl::Duration timeout);
 
 }  // namespace cedana::http

@@ -59,12 +59,23 @@ ErrorKind KindOf(const absl::Status& status) {
 
 std::string Call::Origin() const {
   const std::string* host = request().Header("host");
-  return host != nullptr && GoodHost(*host) ? absl::StrCat("http://", *host) : "";
+  if (host == nullptr || !GoodHost(*host)) return "";
+  return absl::StrCat(request().secure ? "https://" : "http://", *host);
 }
 
 std::string Call::Query(const std::string& name) const {
   const std::string* value = request().Query(name);
   return value == nullptr ? "" : *value;
+}
+
+absl::StatusOr<size_t> Call::ReadBody(std::span<uint8_t> out) {
+  absl::StatusOr<size_t> got = exchange_.ReadBody(out);
+  read_bytes_ += got.value_or(0);
+  return got;
+}
+
+uint64_t Call::received_bytes() const {
+  return std::max(read_bytes_, request().content_length.value_or(0));
 }
 
 absl::StatusOr<base::Json> Call::ReadJson(size_t max_bytes) {

@@ -37,7 +37,7 @@ class Call {
   const std::vector<std::string>& segments() const { return segments_; }
   const base::Context& context() const { return context_; }
   const std::string& request_id() const { return request_id_; }
-  // "http://HOST" as the client reached us, for URLs that we hand out.
+  // "http://HOST" or "https://HOST", as the client reached us, for URLs that we hand out.
   std::string Origin() const;
   // The query's value; empty when absent.
   std::string Query(const std::string& name) const;
@@ -49,7 +49,9 @@ class Call {
   }
   // The body as a JSON object.
   absl::StatusOr<base::Json> ReadJson(size_t max_bytes);
-  absl::StatusOr<size_t> ReadBody(std::span<uint8_t> out) { return exchange_.ReadBody(out); }
+  absl::StatusOr<size_t> ReadBody(std::span<uint8_t> out);
+  // Nobody waits for the answer any more.
+  bool cancelled() const { return exchange_.cancelled(); }
 
   // Answers. The status is of the sending: an error only means that nobody listens any more.
   absl::Status Send(int status, const base::Json& body);
@@ -61,6 +63,7 @@ class Call {
 
   // For the log: 0 = nothing was answered.
   int answered() const { return answered_; }
+  uint64_t received_bytes() const;  // of the body, as far as it was read or announced
   uint64_t sent_bytes() const { return sent_bytes_; }
 
  private:
@@ -69,6 +72,7 @@ class Call {
   const std::vector<std::string> segments_;
   const base::Context context_;
   int answered_ = 0;
+  uint64_t read_bytes_ = 0;
   uint64_t sent_bytes_ = 0;
 };
 

@@ -11,6 +11,7 @@
 namespace cedana::api {
 
 using replica::OrgCatalog;
+class BulkSlots;
 
 // native.cc: /v3 with an organisation's token.
 absl::Status BeginSave(Call& call, OrgCatalog& catalog);
@@ -27,11 +28,20 @@ absl::Status CloseLease(Call& call, OrgCatalog& catalog);
 absl::Status ListCheckpoints(Call& call, OrgCatalog& catalog);
 absl::Status DeleteCheckpoint(Call& call, OrgCatalog& catalog);
 
-// files.cc: /v2.
+// files.cc: /v2 with a token, and deletion of files.
 absl::Status GetUser(Call& call, OrgCatalog& catalog);
 absl::Status GetFile(Call& call, OrgCatalog& catalog);
+absl::Status PutFile(Call& call, OrgCatalog& catalog);
 absl::Status ListFolder(Call& call, OrgCatalog& catalog);
-absl::Status GetData(Call& call, const replica::Vault& vault);  // by grant
+absl::Status DeleteFile(Call& call, OrgCatalog& catalog);
+
+// data.cc and upload.cc: /v2/data, by grant.
+absl::Status GetData(Call& call, const replica::Vault& vault, BulkSlots& slots);
+absl::Status PutData(Call& call, const replica::Vault& vault, BulkSlots& slots);
+// Is there an archive view of this suffix (".tar.gz")?
+bool IsViewSuffix(absl::string_view suffix);
+// The entity tag of an uploaded file: each version has an id of its own.
+std::string FileTag(const base::CheckpointId& id);
 
 // objects.cc: a directory provider's objects, by grant.
 absl::Status PutObject(Call& call, const replica::Vault& vault);

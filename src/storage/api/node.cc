@@ -76,10 +76,14 @@ class RunningNode : public Node {
     repairer_ = std::make_unique<replica::Repairer>(&vault_, options_.repair);
     service_ = std::make_unique<Service>(
         ServiceParts{&vault_, collector_.get(), repairer_.get(), registry_.get()});
-    CEDANA_ASSIGN_OR_RETURN(
-        server_, http::Server::Start(
-                     {.address = options_.address, .port = options_.port, .workers = kWorkers},
-                     [this](http::Exchange& exchange) { service_->Handle(exchange); }));
+    CEDANA_ASSIGN_OR_RETURN(server_, http::Server::Start({.address = options_.address,
+                                                          .port = options_.port,
+                                                          .workers = kWorkers,
+                                                          .tls_cert_file = options_.tls_cert_file,
+                                                          .tls_key_file = options_.tls_key_file},
+                                                         [this](http::Exchange& exchange) {
+                                                           service_->Handle(exchange);
+                                                         }));
     prober_ = std::make_unique<replica::Prober>(&vault_, registry_.get(), repairer_.get());
     repair_worker_ =
         std::make_unique<replica::RepairWorker>(&vault_, repairer_.get(), registry_.get());
@@ -98,9 +102,14 @@ class RunningNode : public Node {
 
  private:
   absl::Status OpenFolder() {
-    if (!IsLoopback(options_.address)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "listen ", options_.address, ": only a loopback address (127.0.0.1, ::1) for now"));
+    if (options_.tls_cert_file.empty() != options_.tls_key_file.empty()) {
+      return absl::InvalidArgumentError("TLS: --tls-cert and --tls-key are wanted together");
+    }
+    // Keys and tokens pass here.
+    if (!IsLoopback(options_.address) && options_.tls_cert_file.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("listen ", options_.address,
+                       ": anything but loopback needs TLS (--tls-cert FILE --tls-key FILE)"));
     }
     const std::string& folder = options_.data_dir;
     CEDANA_RETURN_IF_ERROR(base::MakeDirs(folder, 0700));

@@ -20,8 +20,10 @@ namespace cedana::api {
 
 struct NodeOptions {
   std::string data_dir;
-  std::string address = "127.0.0.1";  // loopback only
+  std::string address = "127.0.0.1";  // anything but loopback needs TLS
   uint16_t port = 7070;               // 0: any free one
+  std::string tls_cert_file;          // PEM; empty: plain HTTP
+  std::string tls_key_file;
   // Added to those that the catalog knows. None in either: `local` = DIR/objects.
   std::vector<replica::ProviderSpec> providers;
   replica::Times times;

@@ -21,6 +21,7 @@ constexpr absl::Duration kCallTimeout = absl::Minutes(2);
 using OrgHandler = absl::Status (*)(Call&, OrgCatalog&);
 using VaultHandler = absl::Status (*)(Call&, const replica::Vault&);
 using PartsHandler = absl::Status (*)(Call&, const ServiceParts&);
+using BulkHandler = absl::Status (*)(Call&, const replica::Vault&, BulkSlots&);
 
 // Segments of the path: "*" is any one, a last "**" any number (none included).
 struct Route {
@@ -60,6 +61,8 @@ const OrgRoute kOrgRoutes[] = {
     {{"GET", {"v2", "user"}}, GetUser},
     {{"GET", {"v2", "files", "dir", "**"}}, ListFolder},
     {{"GET", {"v2", "files", "**"}}, GetFile},
+    {{"PUT", {"v2", "files", "**"}}, PutFile},
+    {{"DELETE", {"v3", "files"}}, DeleteFile},
 };
 
 struct VaultRoute {
@@ -69,8 +72,16 @@ struct VaultRoute {
 const VaultRoute kGrantRoutes[] = {
     {{"PUT", {"v3", "objects", "*", "*", "**"}}, PutObject},
     {{"GET", {"v3", "objects", "*", "*", "**"}}, GetObject},
+};
+
+struct BulkRoute {
+  Route route;
+  BulkHandler handler;
+};
+const BulkRoute kBulkRoutes[] = {
     {{"GET", {"v2", "data", "*"}}, GetData},
     {{"HEAD", {"v2", "data", "*"}}, GetData},
+    {{"PUT", {"v2", "data", "*"}}, PutData},
 };
 const VaultRoute kOperatorRoutes[] = {
     {{"POST", {"v3", "admin", "orgs"}}, CreateOrganisation},
@@ -136,7 +147,7 @@ void Service::Handle(http::Exchange& exchange) {
              {"method", request.method},
              {"path", LoggedPath(request)},
              {"status", call.answered()},
-             {"received_bytes", request.content_length.value_or(0)},
+             {"received_bytes", call.received_bytes()},
              {"sent_bytes", call.sent_bytes()},
              {"ms", absl::ToInt64Milliseconds(vault_.clock->Monotonic() - started)},
              {"error", result.ok() ? "-" : result.message()}});
@@ -152,6 +163,9 @@ absl::Status Service::DispatchPublic(Call& call, bool* found) {
   }
   for (const VaultRoute& route : kGrantRoutes) {
     if (Matches(route.route, method, segments)) return route.handler(call, vault_);
+  }
+  for (const BulkRoute& route : kBulkRoutes) {
+    if (Matches(route.route, method, segments)) return route.handler(call, vault_, bulk_slots_);
   }
   *found = false;
   return absl::OkStatus();

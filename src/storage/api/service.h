@@ -4,6 +4,7 @@
 
 #include "core/base/context.h"
 #include "core/http/server.h"
+#include "storage/api/bulk_slots.h"
 #include "storage/api/call.h"
 #include "storage/api/service_parts.h"
 
@@ -22,6 +23,7 @@ class Service {
 
   const ServiceParts parts_;
   const replica::Vault& vault_;
+  BulkSlots bulk_slots_;
 };
 
 }  // namespace cedana::api

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "absl/strings/match.h"
+#include "core/codec/testing/expand_stream.h"
 #include "core/transfer/save.h"
 #include "core/transfer/testing/image_fakes.h"
 #include "storage/api/tar_layout.h"
@@ -106,8 +107,8 @@ class ViewTest : public NodeTest {
     const auto info = (*save)->Finish({}, absl::Seconds(30));
     ASSERT_TRUE(info.ok()) << info.status();
   }
-  std::string ViewUrl(const std::string& path) {
-    const Answer answer = Call("GET", "/v2/files/" + http::PercentEncode(path + ".tar"));
+  std::string ViewUrl(const std::string& path, const std::string& suffix = ".tar") {
+    const Answer answer = Call("GET", "/v2/files/" + http::PercentEncode(path + suffix));
     EXPECT_EQ(answer.status, 200) << answer.body;
     return answer.body;
   }
@@ -142,6 +143,59 @@ TEST_F(ViewTest, GivesEveryFileOfACheckpoint) {
   EXPECT_EQ(Get(url).body, whole.body);
 }
 
+TEST_F(ViewTest, AnswersConditionsAndRangesOfTheTar) {
+  SaveImages("a", {{"pages-1.img", Memory(1u << 20)}});
+  const std::string url = ViewUrl("a");
+  const Answer whole = Get(url);
+  const std::string etag = whole.Header("etag");
+  ASSERT_FALSE(etag.empty());
+  EXPECT_EQ(whole.Header("accept-ranges"), "bytes");
+  const auto status = [&](const std::string& name, const std::string& value) {
+    return Get(url, {{name, value}}).status;
+  };
+  EXPECT_EQ(status("If-None-Match", etag), 304);
+  EXPECT_EQ(status("If-None-Match", "\"x\", W/" + etag), 304);
+  EXPECT_EQ(status("If-None-Match", "*"), 304);
+  EXPECT_EQ(status("If-None-Match", "\"x\""), 200);
+  EXPECT_EQ(status("If-Match", etag), 200);
+  EXPECT_EQ(status("If-Match", "\"x\", " + etag), 200);
+  EXPECT_EQ(status("If-Match", "\"x\""), 412);
+  EXPECT_EQ(status("If-Match", "W/" + etag), 412);
+  const Answer same = Get(url, {{"Range", "bytes=-7"}, {"If-Range", etag}});
+  EXPECT_EQ(same.status, 206);
+  EXPECT_EQ(same.body, whole.body.substr(whole.body.size() - 7));
+  for (const std::string& other :
+       {std::string("\"x\""), "W/" + etag, std::string("Wed, 21 Oct 2026 07:28:00 GMT")}) {
+    const Answer changed = Get(url, {{"Range", "bytes=-7"}, {"If-Range", other}});
+    EXPECT_EQ(changed.status, 200) << other;
+    EXPECT_TRUE(changed.body == whole.body);
+  }
+  const Answer outside = Get(url, {{"Range", "bytes=99999999-"}});
+  EXPECT_EQ(outside.status, 416);
+  EXPECT_EQ(outside.Header("content-range"), absl::StrCat("bytes */", whole.body.size()));
+}
+
+TEST_F(ViewTest, CompressedViewsHoldTheSameArchive) {
+  SaveImages("a", {{"core-1.img", "core"}, {"pages-1.img", Memory(5u << 20)}, {"x.img", ""}});
+  const std::string archive = Get(ViewUrl("a")).body;
+  const std::pair<const char*, codec::Container> kViews[] = {{".tar.gz", codec::Container::kGzip},
+                                                             {".tar.zlib", codec::Container::kZlib},
+                                                             {".tar.lz4", codec::Container::kLz4},
+                                                             {".tar.zst", codec::Container::kZstd}};
+  for (const auto& [suffix, container] : kViews) {
+    const std::string url = ViewUrl("a", suffix);
+    const Answer view = Get(url, {{"Range", "bytes=5-"}});
+    EXPECT_EQ(view.status, 200) << suffix;
+    EXPECT_EQ(view.Header("transfer-encoding"), "chunked") << suffix;
+    EXPECT_LT(view.body.size(), archive.size() * 3 / 4) << suffix;
+    EXPECT_TRUE(codec::ExpandStream(container, view.body, archive.size()) == archive) << suffix;
+    EXPECT_EQ(Get(url, {{"If-None-Match", view.Header("etag")}}).status, 304) << suffix;
+    EXPECT_EQ(Do({.method = "HEAD", .url = url}).body, "") << suffix;
+  }
+  EXPECT_EQ(Call("GET", "/v2/files/a.tar.bz2").status, 404);
+  EXPECT_EQ(Call("GET", "/v2/files/a").status, 404);
+}
+
 TEST_F(ViewTest, WantsItsGrantAndTheCheckpointItWasGivenFor) {
   SaveImages("a", {{"x.img", "one"}});
   const std::string url = ViewUrl("a");
@@ -160,15 +214,18 @@ TEST_F(ViewTest, WantsItsGrantAndTheCheckpointItWasGivenFor) {
 
 TEST_F(ViewTest, ADamagedPackCutsTheDownload) {
   SaveImages("a", {{"pages-1.img", Memory(4u << 20)}});
-  const std::string url = ViewUrl("a");
+  const std::string urls[] = {ViewUrl("a"), ViewUrl("a", ".tar.gz"), ViewUrl("a", ".tar.lz4"),
+                              ViewUrl("a", ".tar.zlib"), ViewUrl("a", ".tar.zst")};
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / "objects/s")) {
     if (!entry.is_regular_file() || entry.file_size() < (1u << 20)) continue;
     std::string bytes = *base::ReadFile(entry.path());
     bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 4);
     ASSERT_TRUE(base::WriteFileAtomic(entry.path(), bytes, 0600).ok());
   }
-  const auto broken = client_->Do({}, {.method = "GET", .url = url});
-  EXPECT_FALSE(broken.ok() && broken->status == 200);
+  for (const std::string& url : urls) {
+    const auto broken = client_->Do({}, {.method = "GET", .url = url});
+    EXPECT_FALSE(broken.ok() && broken->status == 200);
+  }
 }
 
 }  // namespace

@@ -48,8 +48,13 @@ absl::StatusOr<Json> CallService(const AdminOptions& options, const std::string&
                                  const std::string& target, const Json* body,
                                  absl::Duration timeout = kCallTimeout) {
   CEDANA_ASSIGN_OR_RETURN(const std::string token, OperatorToken(options));
-  CEDANA_ASSIGN_OR_RETURN(const auto client, http::Client::Create({.user_agent = "cedana-storage",
-                                                                   .stall_timeout = timeout}));
+  CEDANA_ASSIGN_OR_RETURN(
+      const auto client,
+      http::Client::Create({.ca_file = options.ca_file.empty()
+                                           ? base::GetEnv("CEDANA_STORAGE_CA_FILE").value_or("")
+                                           : options.ca_file,
+                            .user_agent = "cedana-storage",
+                            .stall_timeout = timeout}));
   const std::string text = body == nullptr ? "" : base::DumpJson(*body);
   http::ClientRequest request{.method = method, .url = Url(options) + target};
   request.headers = {{"Authorization", absl::StrCat("Bearer ", token)},

@@ -17,8 +17,13 @@ using Action = std::function<absl::Status()>;
 void AddServe(CLI::App& app, ServeOptions& options, Action& action) {
   CLI::App* serve = app.add_subcommand("serve", "Serve checkpoints from a folder");
   serve->add_option("--data", options.data_dir, "Folder of catalog, keys and tokens")->required();
-  serve->add_option("--listen", options.listen, "ADDRESS:PORT, loopback only; port 0 is any")
+  serve
+      ->add_option("--listen", options.listen,
+                   "ADDRESS:PORT, loopback only without TLS; port 0 is any")
       ->capture_default_str();
+  serve->add_option("--tls-cert", options.tls_cert_file,
+                    "File of the certificate chain (PEM), read again when it changes");
+  serve->add_option("--tls-key", options.tls_key_file, "File of its key (PEM)");
   serve->add_option("--provider", options.providers, "NAME=file:///PATH, may be repeated")
       ->take_all()
       ->allow_extra_args(false);
@@ -42,6 +47,8 @@ void AddServe(CLI::App& app, ServeOptions& options, Action& action) {
 void AddAdminFlags(CLI::App* command, AdminOptions& options) {
   command->add_option("--url", options.url,
                       "The running service (or CEDANA_STORAGE_URL); http://127.0.0.1:7070");
+  command->add_option("--ca-file", options.ca_file,
+                      "File of a private authority (PEM; or CEDANA_STORAGE_CA_FILE)");
   command->add_option("--operator-token-file", options.operator_token_file,
                       "File of the operator's token (or CEDANA_STORAGE_OPERATOR_TOKEN)");
   command->add_option("--data", options.data_dir, "The service's folder, for its operator-token");

@@ -73,6 +73,9 @@ TEST_F(CliTest, SaysInOneLineWhatIsWrong) {
            {"org", "list", "--url", "http://127.0.0.1:1", "--data", folder_},
            {"serve", "--data", folder_, "--listen", "127.0.0.1:0"},
            {"serve", "--data", folder_ / "x", "--listen", "0.0.0.0:1"},
+           {"serve", "--data", folder_ / "x", "--listen", "0.0.0.0:1", "--tls-cert", folder_ / "c"},
+           {"serve", "--data", folder_ / "x", "--listen", "127.0.0.1:0", "--tls-cert",
+            folder_ / "c", "--tls-key", folder_ / "k"},  // neither is there
            {"serve", "--data", folder_ / "x", "--listen", "127.0.0.1"},
            {"serve", "--data", folder_ / "x", "--listen", "127.0.0.1:0", "--provider", "x"},
            {"serve", "--data", folder_ / "x", "--listen", "127.0.0.1:0", "--lease", "10",

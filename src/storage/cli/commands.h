@@ -13,6 +13,8 @@ namespace cedana::cli {
 struct ServeOptions {
   std::string data_dir;
   std::string listen = "127.0.0.1:7070";
+  std::string tls_cert_file;
+  std::string tls_key_file;
   std::vector<std::string> providers;  // NAME=file:///PATH
   std::string master_key_file;
   double lease_s = 0;  // 0: the default of replica::Times
@@ -24,12 +26,14 @@ struct ServeOptions {
   std::string log_level = "info";
 };
 
-// Serves until SIGTERM or SIGINT. Says "listening on http://HOST:PORT" on stdout once it does.
+// Serves until SIGTERM or SIGINT. Says "listening on http://HOST:PORT" (or https) on stdout once it
+// does.
 absl::Status Serve(const ServeOptions& options);
 
 // Where the running service is, and by which right it is spoken to.
 struct AdminOptions {
-  std::string url;  // empty: CEDANA_STORAGE_URL, else http://127.0.0.1:7070
+  std::string url;      // empty: CEDANA_STORAGE_URL, else http://127.0.0.1:7070
+  std::string ca_file;  // empty: CEDANA_STORAGE_CA_FILE, else the system's authorities
   std::string operator_token_file;
   std::string data_dir;  // its operator-token; else CEDANA_STORAGE_OPERATOR_TOKEN
   bool json = false;

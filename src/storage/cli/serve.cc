@@ -64,6 +64,8 @@ absl::Status Serve(const ServeOptions& options) {
   node_options.master_key_hex = base::GetEnv("CEDANA_STORAGE_MASTER_KEY");
   CEDANA_RETURN_IF_ERROR(ParseListen(options.listen, &node_options));
   CEDANA_RETURN_IF_ERROR(SetTimes(options, &node_options.times));
+  node_options.tls_cert_file = options.tls_cert_file;
+  node_options.tls_key_file = options.tls_key_file;
   for (const std::string& text : options.providers) {
     CEDANA_ASSIGN_OR_RETURN(replica::ProviderSpec spec, replica::ParseProvider(text));
     node_options.providers.push_back(std::move(spec));
@@ -77,7 +79,8 @@ absl::Status Serve(const ServeOptions& options) {
   pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
 
   CEDANA_ASSIGN_OR_RETURN(const std::unique_ptr<api::Node> node, api::Node::Start(node_options));
-  const std::string url = absl::StrCat("http://", UrlHost(node_options.address), ":", node->port());
+  const std::string url = absl::StrCat(options.tls_cert_file.empty() ? "http://" : "https://",
+                                       UrlHost(node_options.address), ":", node->port());
   std::printf("listening on %s\n", url.c_str());
   std::fflush(stdout);
   base::LogInfo("serving", {{"url", url}, {"data", options.data_dir}});

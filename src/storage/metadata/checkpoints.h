@@ -59,10 +59,10 @@ class Checkpoints {
 
   virtual absl::StatusOr<Checkpoint> Find(const base::OrgId& organisation,
                                           const std::string& path) = 0;
-  // Newest first.
+  // Newest first. Uploaded files are none of them.
   virtual absl::StatusOr<std::vector<Checkpoint>> List(const base::OrgId& organisation,
                                                        const CheckpointFilter& filter) = 0;
-  // Path and compression of everything under `folder`, sorted by path.
+  // Path and compression of everything under `folder`, uploaded files too, sorted by path.
   virtual absl::StatusOr<std::vector<ListedName>> Names(const base::OrgId& organisation,
                                                         const std::string& folder) = 0;
   // Hides it at once; collection does the rest.

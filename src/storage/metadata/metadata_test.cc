@@ -256,5 +256,33 @@ TEST_F(TokensTest, OnlyTheWholeTokenIsGoodAndOnlyUntilRevoked) {
       metadata_->identities().AddOrganisation({Draw<base::OrgId>(), "one", "w"})));
 }
 
+TEST_F(CatalogTest, AFileIsReplacedByTheCommitThatComesLast) {
+  const Checkpoint first = Save("/a/x.tar", {OwnPack()});
+  const NewSave second = Want("/a/x.tar");
+  const NewSave third = Want("/a/x.tar");
+  ASSERT_TRUE(metadata_->saves().Begin(org_, second).ok());
+  ASSERT_TRUE(metadata_->saves().Begin(org_, third).ok());
+  EXPECT_EQ(metadata_->checkpoints().Find(org_, "/a/x.tar")->id, first.id);
+  for (const NewSave& save : {third, second}) {
+    const auto committed = metadata_->saves().Commit(org_, ToCommit(save, "/a/x.tar", {OwnPack()}));
+    ASSERT_TRUE(committed.ok()) << committed.status();
+    EXPECT_EQ(metadata_->checkpoints().Find(org_, "/a/x.tar")->id, save.checkpoint);
+  }
+  const auto hidden = metadata_->collection().HiddenCheckpoints(10);
+  ASSERT_EQ(hidden->size(), 2u);
+  // A checkpoint beside it has another path; both are there once.
+  Save("a/x", {OwnPack()});
+  const auto names = metadata_->checkpoints().Names(org_, "a");
+  ASSERT_EQ(names->size(), 2u);
+  EXPECT_EQ((*names)[0].path, "/a/x.tar");
+  EXPECT_EQ((*names)[1].path, "a/x");
+  EXPECT_EQ(metadata_->checkpoints().Names(org_, "")->size(), 2u);
+  const auto listed = metadata_->checkpoints().List(org_, {});
+  ASSERT_EQ(listed->size(), 1u);
+  EXPECT_EQ((*listed)[0].path, "a/x");
+  ASSERT_TRUE(metadata_->checkpoints().Hide(org_, "/a/x.tar").ok());
+  EXPECT_TRUE(absl::IsNotFound(metadata_->checkpoints().Find(org_, "/a/x.tar").status()));
+}
+
 }  // namespace
 }  // namespace cedana::metadata

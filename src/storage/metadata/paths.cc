@@ -108,6 +108,13 @@ absl::StatusOr<std::string> NormalisePath(absl::string_view text) {
   return std::string(text);
 }
 
+absl::StatusOr<std::string> NormaliseFile(absl::string_view text) {
+  absl::ConsumePrefix(&text, "/");
+  if (text.empty()) return absl::InvalidArgumentError("path: empty");
+  CEDANA_RETURN_IF_ERROR(CheckPath(text));
+  return absl::StrCat("/", text);
+}
+
 absl::StatusOr<std::string> NormaliseFolder(absl::string_view text) {
   absl::ConsumePrefix(&text, "/");
   if (text.empty()) return std::string();

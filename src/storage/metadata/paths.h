@@ -14,6 +14,12 @@ namespace cedana::metadata {
 // 1024 bytes, a segment that is empty, `.`, `..` or over 255 bytes, control characters, not UTF-8.
 absl::StatusOr<std::string> NormalisePath(absl::string_view text);
 
+// The path of an uploaded file: '/' and then its name, which is exact, suffixes included. No
+// checkpoint's path starts so: `x.tar` uploaded and a checkpoint `x` are two things. One leading
+// '/' makes no difference here either, so a path of this form stays what it is.
+absl::StatusOr<std::string> NormaliseFile(absl::string_view text);
+inline bool IsFilePath(absl::string_view path) { return !path.empty() && path[0] == '/'; }
+
 // As NormalisePath, but suffixes stay, one trailing '/' is dropped, and empty is allowed (the
 // root).
 absl::StatusOr<std::string> NormaliseFolder(absl::string_view text);

@@ -68,6 +68,20 @@ TEST(Paths, RefusesWhatIsNoPath) {
   }
 }
 
+TEST(Paths, AFileKeepsItsNameUnderAPathThatNoCheckpointHas) {
+  EXPECT_EQ(*NormaliseFile("x.tar"), "/x.tar");
+  EXPECT_EQ(*NormaliseFile("/a/x.tar.gz.tar"), "/a/x.tar.gz.tar");
+  EXPECT_EQ(*NormaliseFile(*NormaliseFile("a")), "/a");
+  EXPECT_TRUE(IsFilePath("/x.tar"));
+  EXPECT_FALSE(IsFilePath("x.tar"));
+  EXPECT_FALSE(IsFilePath(""));
+  EXPECT_FALSE(IsFilePath(*NormalisePath("/x.tar")));
+  for (const char* bad : {"", "/", "//a", "a//b", "a/", "..", "a/../b", "a/.", "a\nb", "a\xff"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(NormaliseFile(bad).status())) << bad;
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(NormaliseFile(std::string(256, 'x')).status()));
+}
+
 TEST(Paths, BoundsTheLength) {
   std::string path = std::string(255, 'x');
   for (int i = 0; i < 3; ++i) path += "/" + std::string(255, 'x');

@@ -27,7 +27,7 @@ struct Save {
 struct NewSave {
   base::SaveId id;
   base::CheckpointId checkpoint;
-  std::string path;        // normalised
+  std::string path;        // normalised; a file's path is never taken (IsFilePath in paths.h)
   bool generated = false;  // a taken path becomes path-2, path-3…
 };
 
@@ -65,6 +65,7 @@ class Saves {
   // failure domains than the policy's `ack`. ParentGone() (errors.h): a pack that it refers to is
   // being deleted, or is not this organisation's. What is short of the policy's `copies` becomes
   // debt in the same transaction.
+  // A file takes the place of the one that had its path, which is hidden in the same transaction.
   virtual absl::StatusOr<Checkpoint> Commit(const base::OrgId& organisation,
                                             const NewCheckpoint& checkpoint) = 0;
   // After OK it can never commit; an id never seen is remembered as aborted. kAlreadyExists: it

@@ -41,6 +41,7 @@ class SqliteCheckpoints : public Checkpoints {
       Query query(connection,
                   "SELECT " CEDANA_CHECKPOINT_COLUMNS
                   " FROM checkpoints c WHERE c.organisation = ?1 AND c.hidden_ms IS NULL"
+                  " AND substr(c.path, 1, 1) <> '/'"  // no uploaded file
                   " AND (?2 = '' OR c.path = ?2 OR (c.path > ?2 || '/' AND c.path < ?2 "
                   "|| '0'))"
                   " AND (?3 = '' OR c.job_name = ?3) AND (?4 = '' OR c.job_id = ?4)"
@@ -68,7 +69,8 @@ class SqliteCheckpoints : public Checkpoints {
       Query query(
           connection,
           "SELECT path, codec FROM checkpoints WHERE organisation = ?1 AND hidden_ms IS NULL "
-          "AND (?2 = '' OR (path > ?2 || '/' AND path < ?2 || '0')) ORDER BY path");
+          "AND (?2 = '' OR (path > ?2 || '/' AND path < ?2 || '0') "
+          "OR (path > '/' || ?2 || '/' AND path < '/' || ?2 || '0')) ORDER BY path");
       query.Bind(organisation, folder);
       while (query.Step()) found.push_back({query.Bytes(0), query.Bytes(1)});
       return query.status();

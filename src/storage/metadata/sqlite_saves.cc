@@ -209,6 +209,7 @@ class SqliteSaves : public Saves {
 
   absl::StatusOr<bool> Taken(Connection& connection, const base::OrgId& organisation,
                              const std::string& path) {
+    if (IsFilePath(path)) return false;  // the commit that comes last wins
     Query query(connection,
                 "SELECT 1 FROM checkpoints WHERE organisation = ?1 AND path = ?2 AND hidden_ms IS "
                 "NULL UNION ALL SELECT 1 FROM saves WHERE organisation = ?1 AND path = ?2 AND "
@@ -322,7 +323,12 @@ class SqliteSaves : public Saves {
 
   static absl::Status Insert(Connection& connection, const base::OrgId& organisation,
                              const Checkpoint& row, const std::vector<CommittedPack>& packs) {
-    {
+    if (IsFilePath(row.path)) {
+      Query hide(connection,
+                 "UPDATE checkpoints SET hidden_ms = ? WHERE organisation = ? AND path = ? AND "
+                 "hidden_ms IS NULL");
+      CEDANA_RETURN_IF_ERROR(hide.Bind(row.created_ms, organisation, row.path).Run());
+    } else {
       Query taken(connection,
                   "SELECT 1 FROM checkpoints WHERE organisation = ? AND path = ? AND hidden_ms IS "
                   "NULL");

@@ -92,10 +92,14 @@ absl::StatusOr<format::OrganisationKeys> OrgCatalog::Keys() {
   return vault_.keys->Unwrap(organisation_, row.wrapped_key);
 }
 
+absl::StatusOr<std::string> OrgCatalog::Normal(const std::string& path) const {
+  return kind_ == PathKind::kFile ? metadata::NormaliseFile(path) : metadata::NormalisePath(path);
+}
+
 absl::StatusOr<transfer::BegunSave> OrgCatalog::Begin(const base::Context& context,
                                                       const transfer::BeginRequest& request) {
   CEDANA_RETURN_IF_ERROR(context.Check());
-  CEDANA_ASSIGN_OR_RETURN(std::string path, metadata::NormalisePath(request.path));
+  CEDANA_ASSIGN_OR_RETURN(std::string path, Normal(request.path));
   if (path != request.path) {
     return absl::InvalidArgumentError("path: has a leading `/` or the suffix of an archive");
   }
@@ -115,7 +119,7 @@ absl::Status OrgCatalog::Heartbeat(const base::Context& context, const base::Sav
 
 absl::StatusOr<transfer::CheckpointInfo> OrgCatalog::Commit(
     const base::Context& context, const transfer::CommitRequest& request) {
-  CEDANA_ASSIGN_OR_RETURN(std::string path, metadata::NormalisePath(request.path));
+  CEDANA_ASSIGN_OR_RETURN(std::string path, Normal(request.path));
   CEDANA_ASSIGN_OR_RETURN(const format::OrganisationKeys keys, Keys());
   CEDANA_RETURN_IF_ERROR(CheckRequest(request, keys));
   metadata::NewCheckpoint wanted = ToRow(request, std::move(path));
@@ -198,7 +202,7 @@ absl::StatusOr<transfer::OpenedCheckpoint> OrgCatalog::Open(const base::Context&
                                                             const std::string& path,
                                                             const base::LeaseId& lease) {
   CEDANA_RETURN_IF_ERROR(context.Check());
-  CEDANA_ASSIGN_OR_RETURN(const std::string normal, metadata::NormalisePath(path));
+  CEDANA_ASSIGN_OR_RETURN(const std::string normal, Normal(path));
   CEDANA_ASSIGN_OR_RETURN(const metadata::Checkpoint row,
                           vault_.metadata->checkpoints().Hold(organisation_, normal, lease));
   transfer::OpenedCheckpoint opened;
@@ -241,12 +245,12 @@ absl::StatusOr<std::vector<transfer::CheckpointInfo>> OrgCatalog::List(
 
 absl::Status OrgCatalog::Delete(const base::Context& context, const std::string& path) {
   CEDANA_RETURN_IF_ERROR(context.Check());
-  CEDANA_ASSIGN_OR_RETURN(const std::string normal, metadata::NormalisePath(path));
+  CEDANA_ASSIGN_OR_RETURN(const std::string normal, Normal(path));
   return vault_.metadata->checkpoints().Hide(organisation_, normal);
 }
 
 absl::StatusOr<transfer::CheckpointInfo> OrgCatalog::Find(const std::string& path) {
-  CEDANA_ASSIGN_OR_RETURN(const std::string normal, metadata::NormalisePath(path));
+  CEDANA_ASSIGN_OR_RETURN(const std::string normal, Normal(path));
   CEDANA_ASSIGN_OR_RETURN(const metadata::Checkpoint row,
                           vault_.metadata->checkpoints().Find(organisation_, normal));
   return ToInfo(row);

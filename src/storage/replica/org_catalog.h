@@ -34,13 +34,17 @@ struct PackGrant {
   std::optional<objstore::SignedRequest> sent;
 };
 
+// Whose paths a catalog means: checkpoints', or those of files uploaded through /v2 (paths.h).
+enum class PathKind { kCheckpoint, kFile };
+
 // Thread-safe; cheap to make, one per request. Begin wants a path in its normal form (metadata's
 // paths.h), the other calls take any form of it.
 class OrgCatalog : public transfer::Catalog {
  public:
   // `vault` outlives it.
-  OrgCatalog(const Vault* vault, const base::OrgId& organisation)
-      : vault_(*vault), organisation_(organisation) {}
+  OrgCatalog(const Vault* vault, const base::OrgId& organisation,
+             PathKind kind = PathKind::kCheckpoint)
+      : vault_(*vault), organisation_(organisation), kind_(kind) {}
 
   absl::StatusOr<transfer::BegunSave> Begin(const base::Context& context,
                                             const transfer::BeginRequest& request) override;
@@ -84,6 +88,8 @@ class OrgCatalog : public transfer::Catalog {
 
  private:
   absl::StatusOr<format::OrganisationKeys> Keys();
+  // The path as the catalog keeps it.
+  absl::StatusOr<std::string> Normal(const std::string& path) const;
   // Grants of one object for each of `providers` that can be granted at.
   void AddGrants(const std::vector<ProviderPtr>& providers, const base::PackId& pack,
                  const ObjectGrant& grant, std::vector<PackGrant>* grants);
@@ -92,6 +98,7 @@ class OrgCatalog : public transfer::Catalog {
 
   const Vault& vault_;
   const base::OrgId organisation_;
+  const PathKind kind_;
 };
 
 // The other two ports, straight to the providers.

@@ -60,7 +60,10 @@ class NodeTest : public ::testing::Test {
   std::string ReadToken(const std::string& name) const {
     return std::string(absl::StripAsciiWhitespace(*base::ReadFile(folder_ / name)));
   }
-  std::string Origin() const { return absl::StrCat("http://127.0.0.1:", node_->port()); }
+  std::string Origin() const {
+    const char* scheme = options_.tls_cert_file.empty() ? "http" : "https";
+    return absl::StrCat(scheme, "://127.0.0.1:", node_->port());
+  }
 
   Answer Do(http::ClientRequest request) {
     const auto response = client_->Do({}, request);
