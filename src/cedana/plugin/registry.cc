@@ -69,6 +69,11 @@ std::span<const KnownPlugin> KnownPlugins() {
        {"libcedana-storage-cedana.so"},
        {},
        "checkpoints in cedana://"},
+      {"storage/file",
+       "storage",
+       {"libcedana-storage-file.so"},
+       {},
+       "checkpoints in file:///folder, without the service"},
   };
   return plugins;
 }
