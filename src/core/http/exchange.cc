@@ -292,6 +292,11 @@ absl::Status ServerExchange::Finish() {
   return write_status_;
 }
 
+void ServerExchange::Cut() {
+  state_ = State::kStreaming;  // and for ever: End sees an answer that has no end
+  write_status_ = absl::CancelledError("the connection was cut");
+}
+
 ServerExchange::Next ServerExchange::End() {
   if (state_ != State::kFinished || !write_status_.ok()) return Next::kCut;
   if (!keep_alive_) return Next::kLinger;

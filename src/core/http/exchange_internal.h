@@ -51,6 +51,7 @@ class ServerExchange final : public Exchange {
                      std::optional<uint64_t> content_length) override;
   absl::Status Write(std::span<const uint8_t> bytes) override;
   absl::Status Finish() override;
+  void Cut() override;
   bool cancelled() const override;
 
   bool started() const { return state_ != State::kIdle; }

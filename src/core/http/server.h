@@ -63,6 +63,8 @@ class Exchange {
                              std::optional<uint64_t> content_length) = 0;
   virtual absl::Status Write(std::span<const uint8_t> bytes) = 0;
   virtual absl::Status Finish() = 0;
+  // Ends the connection without an answer, or in the middle of one. For servers that play broken.
+  virtual void Cut() = 0;
   // The connection was lost, or the server stops and its grace is over.
   virtual bool cancelled() const = 0;
 };

@@ -1,6 +1,6 @@
 // How a provider is spoken to, and what its answers mean. Each dialect's documented codes are
-// classified in one file (s3_error.cc, gcs_error.cc, azure_error.cc); whoever sends a signed request
-// asks here.
+// classified in one file (s3_error.cc, gcs_error.cc, azure_error.cc); whoever sends a signed
+// request asks here.
 #pragma once
 
 #include "absl/status/statusor.h"

@@ -38,6 +38,7 @@ struct ObjectInfo {
   uint64_t bytes = 0;
   std::optional<uint32_t> crc32c;  // where the store keeps one
   absl::Time modified;             // the store's clock
+  std::optional<std::string> md5;  // 16 bytes, where the store computes one of whatever it is sent
 };
 
 struct PutOptions {
@@ -46,8 +47,8 @@ struct PutOptions {
 };
 
 // A request that somebody else may send in our name, exactly so: its query or headers carry the
-// authorisation, so `url` is in no text. What the sender adds (Content-Length, Host, Range of a read)
-// is not signed unless it is in `headers`.
+// authorisation, so `url` is in no text. What the sender adds (Content-Length, Host, Range of a
+// read) is not signed unless it is in `headers`.
 struct SignedRequest {
   std::string method;
   std::string url;
