@@ -36,7 +36,7 @@ std::shared_ptr<Ground> InMemory() {
 
 std::shared_ptr<Ground> InDirectory() {
   const std::string folder =
-      absl::StrCat(testing::TempDir(), "/direct-", absl::Hex(base::SystemRandom().Next64()));
+      absl::StrCat(testing::TempDir(), "direct-", absl::Hex(base::SystemRandom().Next64()));
   return std::make_shared<Ground>(std::make_shared<FolderStore>(folder), folder);
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cedana/direct/collector.h"
+#include "cedana/direct/folder_store.h"
 #include "cedana/direct/pack_ports.h"
 #include "cedana/direct/probe.h"
 #include "core/base/status.h"

@@ -217,6 +217,8 @@ absl::Status DirectCatalog::Decide(const base::Context& context, const Site& sit
   const absl::Status put =
       store_.inner().Put(context, SaveKey(kDecisions, decision.save), format::AsBytes(bytes),
                          {.crc32c = codec::Crc32c(format::AsBytes(bytes))});
+  // A store that says "try again later" may have done it all the same (S3's InternalError).
+  if (absl::IsUnavailable(put)) return absl::UnknownError(put.message());
   if (!absl::IsAlreadyExists(put)) return put;
   absl::StatusOr<std::optional<Decision>> standing = ReadDecision(context, site, decision.save);
   if (!standing.ok()) return absl::UnknownError(standing.status().message());

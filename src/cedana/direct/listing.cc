@@ -47,9 +47,10 @@ class Listing {
                                            return absl::OkStatus();
                                          }));
     std::string after;
-    while (found_.size() < limit_) {
+    for (bool more = true; more && found_.size() < limit_;) {
       CEDANA_ASSIGN_OR_RETURN(const auto page,
                               site_.store->List(context_, kIndex, after, base::kListPageMax));
+      more = page.size() == base::kListPageMax;
       if (page.empty()) break;
       after = page.back().key;
       std::vector<Candidate> candidates;

@@ -34,8 +34,7 @@ absl::Status ForEachObject(const base::Context& context, RetryingStore& store,
     CEDANA_ASSIGN_OR_RETURN(const std::vector<objstore::ObjectInfo> page,
                             store.List(context, prefix, after, base::kListPageMax));
     for (const objstore::ObjectInfo& object : page) CEDANA_RETURN_IF_ERROR(visit(object));
-    // A page may be short before the end; only an empty one is the end.
-    if (page.empty()) return absl::OkStatus();
+    if (page.size() < base::kListPageMax) return absl::OkStatus();
     after = page.back().key;
   }
 }
