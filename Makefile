@@ -12,10 +12,10 @@ CXX_FILES = git ls-files -- 'src/*.h' 'src/*.cc' 'test/*.h' 'test/*.cc' 'bench/*
 # clang-tidy takes seconds for each file: TIDY='src/core/base/*.cc' looks at some only.
 TIDY ?= src/*.cc
 
-.PHONY: help setup packages build unit test soak demo bench check format tidy asan tsan clean
+.PHONY: help setup packages build unit test test-peers soak demo bench check format tidy asan tsan clean
 
 help:  ## this list
-	@sed -nE 's/^([a-z ]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -nE 's/^([a-z -]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: packages  ## install packages and a CRIU that works here (as root)
 	@scripts/criu.sh
@@ -35,6 +35,9 @@ unit: build  ## unit tests: no root, no network
 
 test: setup build  ## every test, the end-to-end ones as samples (as root)
 	@scripts/test.sh sample
+
+test-peers: setup build  ## the stores against servers that others wrote, installed in build/peers
+	@scripts/peers.sh test
 
 soak: setup build  ## the end-to-end tests in full; takes hours (as root)
 	@scripts/test.sh soak
@@ -62,5 +65,5 @@ asan tsan: packages  ## unit tests under ASan and UBSan, or under TSan
 	  -labsl_synchronization -labsl_time
 	@scripts/test.sh $@
 
-clean:  ## remove what was built, except CRIU
-	@[[ ! -d build ]] || find build -mindepth 1 -maxdepth 1 ! -name criu -exec rm -rf {} +
+clean:  ## remove what was built, except CRIU and test-peers' servers
+	@[[ ! -d build ]] || find build -mindepth 1 -maxdepth 1 ! -name criu ! -name peers -exec rm -rf {} +

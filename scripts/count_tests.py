@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""count_tests.py DIR: sums the results that test.sh left in DIR and prints `N passed, N failed`.
+"""count_tests.py DIR...: sums the results that test.sh (and peers.sh) left there and prints
+`N passed, N failed`.
 
 A GoogleTest program counts its cases; one that ended badly without a failed case (a crash, a
 time-out, a sanitizer's report) counts as one failure more. Every other ctest test counts one,
@@ -53,8 +54,9 @@ def count_tap(path):
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
-    counts = [count_ctest(folder), count_tap(folder / "e2e.tap")]
+    counts = []
+    for folder in map(pathlib.Path, sys.argv[1:]):
+        counts += [count_ctest(folder), count_tap(folder / "e2e.tap")]
     passed, failed, skipped = (sum(column) for column in zip(*counts))
     if skipped:
         print(f"{skipped} skipped")

@@ -20,9 +20,12 @@
 namespace cedana::objstore {
 namespace {
 
-constexpr size_t kPageMax = 5000;     // the service's own bound on one page of a listing
-constexpr size_t kBookmarksMax = 64;  // listings that are read on at the same time
+constexpr size_t kPageMax = 5000;            // the service's own bound on one page of a listing
+constexpr size_t kBookmarksMax = 64;         // listings that are read on at the same time
+constexpr size_t kPageBytesMax = 16u << 20;  // 5000 blobs take some 4 MiB
 constexpr uint64_t kOffsetMax = uint64_t{1} << 62;  // beyond any blob
+// From here on a refusal before the body is worth the round trip.
+constexpr size_t kExpectContinueBytes = 1u << 20;
 constexpr char kCrcHeader[] = "x-ms-meta-crc32c";
 
 absl::string_view AsText(std::span<const uint8_t> bytes) {
@@ -40,6 +43,14 @@ bool IsContainerName(absl::string_view name) {
   return name.size() >= 3 && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
            return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
          });
+}
+
+// Nothing is changed by a read, so that an unknown outcome is no more than a failed try.
+absl::Status Outcome(absl::string_view method, const absl::Status& status) {
+  if (!absl::IsUnknown(status) || method == "PUT" || method == "DELETE") return status;
+  const absl::Duration after = base::RetryAfter(status);
+  absl::Status passing = absl::UnavailableError(status.message());
+  return after > absl::ZeroDuration() ? base::WithRetryAfter(std::move(passing), after) : passing;
 }
 
 // Is this answer "the blob is not there", which is an answer, and not "the container is not there"?
@@ -75,8 +86,8 @@ struct AzureStore::Ask {
   std::function<absl::Status(std::span<const uint8_t>)> on_body;
 };
 
-AzureStore::AzureStore(AzureOptions options, std::optional<AzureAccount> account, std::string path,
-                       http::Client* client, base::Clock* clock)
+AzureStore::AzureStore(AzureOptions options, std::optional<AzureAccount> account,
+                       const std::string& path, http::Client* client, base::Clock* clock)
     : options_(std::move(options)),
       account_(std::move(account)),
       origin_(options_.endpoint.substr(0, options_.endpoint.size() - path.size())),
@@ -109,9 +120,9 @@ absl::StatusOr<std::unique_ptr<AzureStore>> AzureStore::Create(AzureOptions opti
   options.prefix = std::string(absl::StripSuffix(options.prefix, "/"));
   if (!options.prefix.empty()) options.prefix += "/";
   const size_t slash = options.endpoint.find('/', https ? 8 : 7);
-  std::string path = slash == std::string::npos ? "" : options.endpoint.substr(slash);
+  const std::string path = slash == std::string::npos ? "" : options.endpoint.substr(slash);
   return std::unique_ptr<AzureStore>(
-      new AzureStore(std::move(options), std::move(account), std::move(path), client, clock));
+      new AzureStore(std::move(options), std::move(account), path, client, clock));
 }
 
 Capabilities AzureStore::capabilities() const {
@@ -120,6 +131,11 @@ Capabilities AzureStore::capabilities() const {
           .grant_enforces_checksum = false,
           .grant_enforces_create_only = true,
           .keeps_checksum = false};  // a CRC-32C of what Put wrote, none of what grants wrote
+}
+
+absl::Status AzureStore::ErrorOf(absl::string_view method, absl::string_view blob,
+                                 const http::ClientResponse& response) const {
+  return Outcome(method, AzureErrorOf(What(method, blob), response));
 }
 
 std::string AzureStore::What(absl::string_view method, absl::string_view blob) const {
@@ -141,7 +157,9 @@ absl::StatusOr<http::ClientResponse> AzureStore::Send(const base::Context& conte
   request.headers.emplace_back("x-ms-version", kAzureVersion);
   request.body = ask.body;
   request.has_body = ask.has_body;
+  request.expect_continue = ask.body.size() >= kExpectContinueBytes;
   request.on_body = ask.on_body;
+  request.body_bytes_max = kPageBytesMax;
   std::string query = absl::StrJoin(ask.query, "&", [](std::string* out, const auto& pair) {
     absl::StrAppend(out, pair.first, "=", http::PercentEncode(pair.second));
   });
@@ -156,7 +174,13 @@ absl::StatusOr<http::ClientResponse> AzureStore::Send(const base::Context& conte
     absl::StrAppend(&query, query.empty() ? "" : "&", options_.sas);
   }
   request.url = absl::StrCat(origin_, path, query.empty() ? "" : "?", query);
-  return client_->Do(context, request);
+  absl::StatusOr<http::ClientResponse> response = client_->Do(context, request);
+  if (absl::IsDataLoss(response.status()) && !ask.on_body) {
+    // An answer that was cut says nothing about data.
+    return Outcome(ask.method, absl::UnknownError(response.status().message()));
+  }
+  if (!response.ok()) return Outcome(ask.method, response.status());
+  return response;
 }
 
 absl::Status AzureStore::Put(const base::Context& context, const ObjectKey& key,
@@ -174,7 +198,7 @@ absl::Status AzureStore::Put(const base::Context& context, const ObjectKey& key,
   if (options.create_only) ask.headers.emplace_back("If-None-Match", "*");
   CEDANA_ASSIGN_OR_RETURN(const http::ClientResponse response, Send(context, ask));
   if (response.status / 100 == 2) return absl::OkStatus();
-  return AzureErrorOf(What("PUT", ask.blob), response);
+  return ErrorOf("PUT", ask.blob, response);
 }
 
 absl::Status AzureStore::CheckRange(const base::Context& context, const ObjectKey& key,
@@ -211,7 +235,7 @@ absl::Status AzureStore::Get(const base::Context& context, const ObjectKey& key,
   };
   CEDANA_ASSIGN_OR_RETURN(const http::ClientResponse response, Send(context, ask));
   if (response.status == 416) return CheckRange(context, key, offset, length);
-  if (response.status / 100 != 2) return AzureErrorOf(What("GET", ask.blob), response);
+  if (response.status / 100 != 2) return ErrorOf("GET", ask.blob, response);
   if (response.status != (ranged ? 206 : 200)) {
     return absl::InternalError(absl::StrCat(What("GET", ask.blob), ": HTTP ", response.status));
   }
@@ -228,7 +252,7 @@ absl::StatusOr<std::optional<ObjectInfo>> AzureStore::Head(const base::Context& 
   const Ask ask{.method = "HEAD", .blob = BlobName(key)};
   CEDANA_ASSIGN_OR_RETURN(const http::ClientResponse response, Send(context, ask));
   if (IsAbsentBlob(response)) return std::optional<ObjectInfo>();
-  if (response.status != 200) return AzureErrorOf(What("HEAD", ask.blob), response);
+  if (response.status != 200) return ErrorOf("HEAD", ask.blob, response);
   CEDANA_ASSIGN_OR_RETURN(ObjectInfo info, InfoOfHeaders(key.text(), response));
   return std::optional<ObjectInfo>(std::move(info));
 }
@@ -239,7 +263,7 @@ absl::Status AzureStore::Delete(const base::Context& context, const ObjectKey& k
       .method = "DELETE", .blob = BlobName(key), .headers = {{"x-ms-delete-snapshots", "include"}}};
   CEDANA_ASSIGN_OR_RETURN(const http::ClientResponse response, Send(context, ask));
   if (response.status / 100 == 2 || IsAbsentBlob(response)) return absl::OkStatus();
-  return AzureErrorOf(What("DELETE", ask.blob), response);
+  return ErrorOf("DELETE", ask.blob, response);
 }
 
 absl::StatusOr<AzureListing> AzureStore::ReadPage(const base::Context& context,
@@ -255,7 +279,7 @@ absl::StatusOr<AzureListing> AzureStore::ReadPage(const base::Context& context,
   }
   if (!marker.empty()) ask.query.emplace_back("marker", marker);
   CEDANA_ASSIGN_OR_RETURN(const http::ClientResponse response, Send(context, ask));
-  if (response.status != 200) return AzureErrorOf(What("LIST", options_.prefix + prefix), response);
+  if (response.status != 200) return ErrorOf("LIST", options_.prefix + prefix, response);
   return ParseAzureListing(response.body, options_.prefix);
 }
 
@@ -320,6 +344,7 @@ void AzureStore::Remember(Bookmark bookmark) {
 absl::StatusOr<SignedRequest> AzureStore::Sign(const ObjectKey& key, const char* method,
                                                const char* permissions, absl::Time expires) const {
   if (!account_) return absl::UnimplementedError("azure: a SAS signs nothing for others");
+  if (expires <= clock_->Now()) return absl::InvalidArgumentError("grant that has ended already");
   const BlobSas sas{.permissions = permissions,
                     .container = options_.container,
                     .blob = BlobName(key),

@@ -66,12 +66,15 @@ class AzureStore final : public ObjectStore {
     std::string marker;  // of the page where the keys after `after` begin
   };
 
-  AzureStore(AzureOptions options, std::optional<AzureAccount> account, std::string path,
+  AzureStore(AzureOptions options, std::optional<AzureAccount> account, const std::string& path,
              http::Client* client, base::Clock* clock);
 
   std::string BlobName(const ObjectKey& key) const { return options_.prefix + key.text(); }
   std::string BlobUrl(const ObjectKey& key) const;
+  // Names a request for an error: nothing of what authorises it.
   std::string What(absl::string_view method, absl::string_view blob) const;
+  absl::Status ErrorOf(absl::string_view method, absl::string_view blob,
+                       const http::ClientResponse& response) const;
   absl::StatusOr<http::ClientResponse> Send(const base::Context& context, const Ask& ask) const;
   // What is wrong with a range that is empty, too large to be asked for, or was refused.
   absl::Status CheckRange(const base::Context& context, const ObjectKey& key, uint64_t offset,

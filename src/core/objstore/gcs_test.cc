@@ -46,7 +46,9 @@ INSTANTIATE_TEST_SUITE_P(GcsBelowAPrefix, ObjectStoreConformance,
                          testing::Values(MakeGcs("team/a/b")));
 INSTANTIATE_TEST_SUITE_P(Gcs, GrantConformance,
                          testing::Values(GrantMaker{.make = MakeGcs("a/b").make,
-                                                    .error_of = GcsErrorOf}));
+                                                    .error_of = GcsErrorOf,
+                                                    .binds_headers = true,
+                                                    .header_prefix = "x-goog-"}));
 INSTANTIATE_TEST_SUITE_P(Gcs, FaultConformance, testing::Values(CloudMaker{[] {
                            auto cloud = std::make_shared<Cloud>("p");
                            return CloudUnderTest{cloud->imposter,

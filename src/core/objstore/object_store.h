@@ -61,6 +61,11 @@ struct Capabilities {
   bool grant_enforces_size = false;
   bool grant_enforces_checksum = false;
   bool grant_enforces_create_only = false;
+  // Put's create_only is decided by the store. Where not, it is a look before the write, which two
+  // writers at once defeat.
+  bool creates_atomically = true;
+  // Head gives the CRC-32C of what was uploaded with one. List gives it only where ObjectInfo has
+  // it.
   bool keeps_checksum = false;
 };
 
@@ -89,7 +94,8 @@ class ObjectStore {
   virtual Capabilities capabilities() const = 0;
 
   // Grants: one create-only upload of exactly these bytes, as far as capabilities() says; reads of
-  // any range. Good until `expires`. No network is used. kUnimplemented without `signs_requests`.
+  // any range. Good until `expires`; kInvalidArgument when that is over. No network is used.
+  // kUnimplemented without `signs_requests`.
   virtual absl::StatusOr<SignedRequest> SignPut(const ObjectKey& key, uint64_t bytes,
                                                 uint32_t crc32c, absl::Time expires) const;
   virtual absl::StatusOr<SignedRequest> SignGet(const ObjectKey& key, absl::Time expires) const;

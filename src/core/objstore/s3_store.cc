@@ -36,6 +36,7 @@ Capabilities S3Store::capabilities() const {
           .grant_enforces_size = true,
           .grant_enforces_checksum = url_.checksums,
           .grant_enforces_create_only = url_.conditional_writes,
+          .creates_atomically = url_.conditional_writes,
           .keeps_checksum = url_.checksums};
 }
 

@@ -66,15 +66,21 @@ INSTANTIATE_TEST_SUITE_P(S3WithASessionToken, ObjectStoreConformance,
 
 INSTANTIATE_TEST_SUITE_P(S3, GrantConformance,
                          testing::Values(GrantMaker{.make = MakeS3("a/b").make,
-                                                    .error_of = S3ErrorOf}));
+                                                    .error_of = S3ErrorOf,
+                                                    .binds_headers = true,
+                                                    .header_prefix = "x-amz-"}));
 INSTANTIATE_TEST_SUITE_P(S3ByHostNameWithASessionToken, GrantConformance,
                          testing::Values(GrantMaker{
                              .make = MakeS3("", "&region=eu-1&style=virtual", kTemporary).make,
-                             .error_of = S3ErrorOf}));
+                             .error_of = S3ErrorOf,
+                             .binds_headers = true,
+                             .header_prefix = "x-amz-"}));
 INSTANTIATE_TEST_SUITE_P(S3WithoutConditionsAndChecksums, GrantConformance,
                          testing::Values(GrantMaker{
                              .make = MakeS3("a", "&conditional=no&checksum=no", kPlainServer).make,
-                             .error_of = S3ErrorOf}));
+                             .error_of = S3ErrorOf,
+                             .binds_headers = true,
+                             .header_prefix = "x-amz-"}));
 
 INSTANTIATE_TEST_SUITE_P(S3, FaultConformance, testing::Values(CloudMaker{[] {
                            auto cloud = std::make_shared<Cloud>("p", "&region=eu-1", kTemporary);
@@ -89,12 +95,12 @@ INSTANTIATE_TEST_SUITE_P(S3, FaultConformance, testing::Values(CloudMaker{[] {
 TEST(S3Store, SaysWhatItsGrantsEnforce) {
   const Capabilities all = Cloud().store->capabilities();
   EXPECT_TRUE(all.signs_requests && all.grant_enforces_size && all.grant_enforces_checksum &&
-              all.grant_enforces_create_only && all.keeps_checksum);
+              all.grant_enforces_create_only && all.creates_atomically && all.keeps_checksum);
   const Capabilities less =
       Cloud("", "&conditional=no&checksum=no", kPlainServer).store->capabilities();
   EXPECT_TRUE(less.signs_requests && less.grant_enforces_size);
   EXPECT_FALSE(less.grant_enforces_checksum || less.grant_enforces_create_only ||
-               less.keeps_checksum);
+               less.creates_atomically || less.keeps_checksum);
 }
 
 TEST(S3Store, WritesToServersWithoutConditionsOrChecksums) {
@@ -143,6 +149,61 @@ TEST(S3Store, ListsThousandsOverPages) {
   EXPECT_EQ(cloud.store->List({}, "s/", "", 10000)->size(), 2500u);
   EXPECT_EQ(cloud.store->List({}, "s/", "", 1700)->size(), 1700u);
   EXPECT_EQ(cloud.imposter->counts().requests, 3 + 2);
+}
+
+TEST(S3Store, SendsNoBodyThatWillBeRefused) {
+  Cloud cloud;
+  const auto bytes = RandomBytes(4 << 20);
+  ASSERT_TRUE(cloud.store->Put({}, Key("a"), bytes, {}).ok());
+  EXPECT_EQ(cloud.store->Put({}, Key("a"), bytes, {}).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(cloud.imposter->counts().body_bytes_in, 4 << 20);
+}
+
+TEST(S3Store, RefusesAListingThatItCannotTrust) {
+  Cloud cloud;
+  class Garbled final : public ImposterDialect {
+   public:
+    explicit Garbled(std::string body) : body_(std::move(body)) {}
+    ImposterTarget TargetOf(const http::ServerRequest&) const override { return {}; }
+    std::optional<ImposterAnswer> Refuse(const http::ServerRequest&, absl::Time) override {
+      return std::nullopt;
+    }
+    ImposterAnswer Serve(const base::Context&, const http::ServerRequest&, absl::string_view,
+                         absl::Time) override {
+      return {.body = body_};
+    }
+    ImposterAnswer ErrorAnswer(const http::ServerRequest&, int, const std::string&) const override {
+      return {};
+    }
+
+   private:
+    const std::string body_;
+  };
+  const auto list = [&](const std::string& body) {
+    const auto other = *Imposter::Start({}, std::make_unique<Garbled>(body));
+    const auto url = StoreUrl::Parse(absl::StrCat("s3://packs?endpoint=", other->url()));
+    const auto store = *S3Store::Create(*url, cloud.account.credentials, cloud.client.get());
+    return store->List({}, "", "", 10).status().code();
+  };
+  const auto entry = [](absl::string_view key, absl::string_view size = "1") {
+    return absl::StrCat("<Contents><Key>", key, "</Key><Size>", size,
+                        "</Size><LastModified>2026-11-27T19:00:00.000Z</LastModified></Contents>");
+  };
+  const auto page = [](absl::string_view inside) {
+    return absl::StrCat("<ListBucketResult>", inside, "</ListBucketResult>");
+  };
+  EXPECT_EQ(list(page(entry("a") + entry("b") + entry("Not/a/key"))),
+            absl::StatusCode::kFailedPrecondition);  // "N" < "b"
+  EXPECT_EQ(list(page(entry("NotAKey") + entry("a") + entry("b%20"))), absl::StatusCode::kOk);
+  EXPECT_EQ(list(page(entry("b") + entry("a"))), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(list(page(entry("a", "-1"))), absl::StatusCode::kInternal);
+  EXPECT_EQ(list(page("<Contents><Size>1</Size></Contents>")), absl::StatusCode::kInternal);
+  EXPECT_EQ(list(page("<IsTruncated>true</IsTruncated>")), absl::StatusCode::kInternal);
+  EXPECT_EQ(list(page("<IsTruncated>true</IsTruncated>"
+                      "<NextContinuationToken>t</NextContinuationToken>")),
+            absl::StatusCode::kInternal);  // for ever
+  EXPECT_EQ(list("<html>"), absl::StatusCode::kInternal);
+  EXPECT_EQ(list(""), absl::StatusCode::kInternal);
 }
 
 TEST(S3Store, SignsNothingThatHasEnded) {

@@ -23,6 +23,11 @@ struct GrantMaker {
   // What an answer of this dialect means (dialect.h).
   std::function<absl::Status(absl::string_view, const http::ClientResponse&)> error_of;
 
+  // The signature covers the headers of the grant, so that none may be left out, changed, or joined
+  // by another of the provider's own.
+  bool binds_headers = false;
+  std::string header_prefix;  // of the provider's own headers: "x-amz-"
+
   // What some servers do not do, each by its name. Clouds and imposters do all of it.
   bool checks_signatures = true;     // else whoever knows a name may read and write
   bool checks_expiry = true;         // else a grant never ends
@@ -56,7 +61,10 @@ class GrantConformance : public testing::TestWithParam<GrantMaker> {
     http::ClientRequest request;
     request.method = grant.method;
     request.url = grant.url;
-    request.headers = grant.headers;
+    for (const auto& header : grant.headers) {
+      // Said by whoever sends the body, so that another size is another length.
+      if (header.first != "content-length") request.headers.push_back(header);
+    }
     request.headers.insert(request.headers.end(), more.begin(), more.end());
     request.body = body;
     request.has_body = grant.method == "PUT";
@@ -180,6 +188,26 @@ TEST_P(GrantConformance, EndsWhenItSaysSo) {
   EXPECT_EQ(absl::IsPermissionDenied(Send(get)), checked);
   EXPECT_EQ(absl::IsPermissionDenied(Send(put, bytes)), checked);
   EXPECT_EQ(Exists("s/late"), !checked);
+}
+
+TEST_P(GrantConformance, BindsItsHeaders) {
+  if (!GetParam().binds_headers || !GetParam().checks_signatures) return;
+  const auto bytes = RandomBytes(10);
+  const SignedRequest grant = SignPut("s/h", bytes);
+  for (size_t i = 0; i < grant.headers.size(); ++i) {
+    if (grant.headers[i].first == "content-length") continue;  // AnotherSizeIsRefusedOrSeen
+    SignedRequest without = grant;
+    without.headers.erase(without.headers.begin() + static_cast<ptrdiff_t>(i));
+    EXPECT_TRUE(absl::IsPermissionDenied(Send(without, bytes))) << grant.headers[i].first;
+    SignedRequest changed = grant;
+    changed.headers[i].second += "0";
+    EXPECT_TRUE(Refused(Send(changed, bytes))) << grant.headers[i].first;
+  }
+  SignedRequest more = grant;
+  more.headers.emplace_back(GetParam().header_prefix + "acl", "public-read");
+  EXPECT_TRUE(absl::IsPermissionDenied(Send(more, bytes)));
+  EXPECT_FALSE(Exists("s/h"));
+  EXPECT_TRUE(Send(grant, bytes).ok());
 }
 
 TEST_P(GrantConformance, AllowsNothingElse) {

@@ -204,12 +204,14 @@ void Imposter::Send(http::Exchange& exchange, const ImposterFault& fault, Impost
                                                                static_cast<double>(kPieceBytesMax)))
                               : left.size();
     const absl::string_view step = left.substr(0, step_max);
-    if (!Throttle(&Imposter::out_busy_until_, step.size()).ok() ||
-        !exchange.Write(Bytes(step)).ok())
-      return;
+    if (!Throttle(&Imposter::out_busy_until_, step.size()).ok()) return exchange.Cut();
+    {
+      // Before the peer can have them.
+      absl::MutexLock lock(&mutex_);
+      counts_.body_bytes_out += static_cast<int64_t>(step.size());
+    }
+    if (!exchange.Write(Bytes(step)).ok()) return;
     left.remove_prefix(step.size());
-    absl::MutexLock lock(&mutex_);
-    counts_.body_bytes_out += static_cast<int64_t>(step.size());
   }
   if (cut) return exchange.Cut();
   exchange.Finish().IgnoreError();  // a failure is the peer's
