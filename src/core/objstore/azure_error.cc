@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <iterator>
-#include <pugixml.hpp>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/objstore/xml_error.h"
 
 namespace cedana::objstore {
 namespace {
@@ -15,15 +14,9 @@ namespace {
 using absl::StatusCode;
 
 constexpr size_t kCodeBytesMax = 64;
-constexpr int64_t kRetryAfterMaxSeconds = 3600;
-
-struct Meaning {
-  absl::string_view code;
-  StatusCode status;
-};
 
 // From the service's lists of common and of blob error codes.
-constexpr Meaning kMeanings[] = {
+constexpr ErrorMeaning kMeanings[] = {
     {"ServerBusy", StatusCode::kUnavailable},
     {"TooManyRequests", StatusCode::kUnavailable},
     {"InternalError", StatusCode::kUnavailable},
@@ -90,25 +83,20 @@ std::string AzureCodeOf(const http::ClientResponse& response) {
   if (const std::string* code = response.Header("x-ms-error-code"); code && IsCode(*code)) {
     return *code;
   }
-  pugi::xml_document document;
-  if (!document.load_buffer(response.body.data(), response.body.size())) return "";
-  const absl::string_view code = document.child("Error").child("Code").text().get();
-  return IsCode(code) ? std::string(code) : "";
+  return XmlErrorCode(response);
 }
 
 absl::Status AzureErrorOf(absl::string_view what, const http::ClientResponse& response) {
   const std::string code = AzureCodeOf(response);
   const auto* const known = std::find_if(std::begin(kMeanings), std::end(kMeanings),
-                                         [&](const Meaning& row) { return row.code == code; });
+                                         [&](const ErrorMeaning& row) { return row.code == code; });
   const StatusCode meaning = known != std::end(kMeanings)
                                  ? known->status
                                  : MeaningOfStatus(response.status, !code.empty());
   absl::Status status(
       meaning, absl::StrCat(what, ": HTTP ", response.status, code.empty() ? "" : " ", code));
-  int64_t seconds = 0;
-  const std::string* after = response.Header("retry-after");
-  if (after == nullptr || !absl::SimpleAtoi(*after, &seconds) || seconds < 0) return status;
-  return base::WithRetryAfter(status, absl::Seconds(std::min(seconds, kRetryAfterMaxSeconds)));
+  const absl::Duration after = RetryAfterOf(response);
+  return after > absl::ZeroDuration() ? base::WithRetryAfter(std::move(status), after) : status;
 }
 
 }  // namespace cedana::objstore
