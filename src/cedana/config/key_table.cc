@@ -28,6 +28,11 @@ const std::vector<KeySpec>& Table() {
       {"aws.endpoint", kText, "", {"AWS_ENDPOINT"}, false, "S3 endpoint other than AWS's; implies path-style addresses"},
       {"aws.region", kText, "", {"AWS_REGION"}, false, "region of `s3://`"},
       {"aws.secret_access_key", kText, "", {"AWS_SECRET_ACCESS_KEY"}, kSecret, "secret key of `s3://`"},
+      {"aws.session_token", kText, "", {"AWS_SESSION_TOKEN"}, kSecret, "session token of temporary keys of `s3://`"},
+      {"azure.account", kText, "", {"AZURE_STORAGE_ACCOUNT"}, false, "storage account of `azure://`"},
+      {"azure.endpoint", kText, "", {}, false, "Blob endpoint other than Azure's"},
+      {"azure.key", kText, "", {"AZURE_STORAGE_KEY"}, kSecret, "account key of `azure://`"},
+      {"azure.sas_token", kText, "", {"AZURE_STORAGE_SAS_TOKEN"}, kSecret, "SAS of `azure://`, instead of the account key"},
       {"checkpoint.async", kBool, "false", {}, false, "answer a dump before its upload has ended"},
       {"checkpoint.commit_timeout", kTime, "30s", {}, false, "how long a frozen process waits for the commit's answer before it runs on"},
       {"checkpoint.compression", kText, "none", {}, false, "`none`, `lz4`, `zstd`, `gzip` or `zlib`"},
@@ -47,6 +52,8 @@ const std::vector<KeySpec>& Table() {
       {"criu.manage_cgroups", kText, "ignore", {}, false, "CRIU's handling of cgroups"},
       {"db.path", kText, "/var/lib/cedana/cedana.db", {}, false, "the daemon's job table"},
       {"db.remote", kBool, "false", {"CEDANA_REMOTE"}, false, "keep the job table with the service"},
+      {"gcs.credentials_file", kText, "", {"GOOGLE_APPLICATION_CREDENTIALS"}, false, "key file of a service account (JSON) for `gcs://`"},
+      {"gcs.endpoint", kText, "", {}, false, "endpoint other than Google's"},
       {"gpu.debug", kBool, "false", {}, false, "debugging output of the GPU plugin"},
       {"gpu.dedup_enabled", kBool, "false", {}, false, "store equal GPU memory once"},
       {"gpu.log_dir", kText, "/tmp", {}, false, "logs of the GPU plugin"},
@@ -74,6 +81,7 @@ const std::vector<KeySpec>& Table() {
       {"slurm.unprivileged", kBool, "false", {}, false, "Slurm jobs without root"},
       {"socket.group", kText, "", {}, false, "group that owns the daemon's socket; empty: root's"},
       {"socket.mode", kText, "0600", {}, false, "mode of the daemon's socket, octal"},
+      {"storage.key_file", kText, "", {}, false, "file with the key (64 hex digits) that seals checkpoints in `s3://`, `gcs://`, `azure://` and `file://`; empty: the key lies in the bucket"},
   };
   // clang-format on
   return table;

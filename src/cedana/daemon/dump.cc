@@ -158,7 +158,7 @@ absl::Status DumpOperation::Prepare(const base::Context& context) {
     if (auto identity = runtime::Identify(pid); identity.has_value()) tree_.push_back(*identity);
   }
   for (const std::string& warning : warnings_) progress_->Note(absl::StrCat("warning: ", warning));
-  CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(url_.scheme));
+  CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(url_));
   CEDANA_ASSIGN_OR_RETURN(MemoryGate::Share share, services_.memory->Take(context));
   memory_.emplace(std::move(share));
   return absl::OkStatus();

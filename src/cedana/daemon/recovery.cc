@@ -164,7 +164,7 @@ void Recovery::Loop() {
 
 absl::Status Recovery::Settle(const OperationRecord& operation) {
   CEDANA_ASSIGN_OR_RETURN(const plugin::StorageUrl url, plugin::ParseStorageUrl(operation.url));
-  CEDANA_ASSIGN_OR_RETURN(auto storage, services_->OpenStorage(url.scheme));
+  CEDANA_ASSIGN_OR_RETURN(auto storage, services_->OpenStorage(url.Parent()));
   CEDANA_ASSIGN_OR_RETURN(const base::SaveId save, base::SaveId::FromHex(operation.save));
   const base::Context context = base::Context{}.WithTimeout(kAskTimeout);
   // An abort settles an open save, and tells when it had committed.

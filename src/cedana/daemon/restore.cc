@@ -147,17 +147,16 @@ absl::Status RestoreOperation::FindNewest(const base::Context& context, const st
   query.newest_per_job = true;
   query.job_id = job_id;
   if (job_id.empty()) query.job_name = request_.job_name;
-  std::string scheme = "cedana";
+  plugin::StorageUrl folder{"cedana", ""};
   std::string dir = request_.dir;
   if (dir.empty() && services_.settings->checkpoint_dir.find("://") != std::string::npos) {
     dir = services_.settings->checkpoint_dir;
   }
   if (!dir.empty()) {
-    CEDANA_ASSIGN_OR_RETURN(const plugin::StorageUrl parent, plugin::ParseStorageUrl(dir));
-    scheme = parent.scheme;
-    query.prefix = parent.path;
+    CEDANA_ASSIGN_OR_RETURN(folder, plugin::ParseStorageUrl(dir));
+    query.prefix = folder.path;
   }
-  CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(scheme));
+  CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(folder));
   const base::Context bounded = context.WithTimeout(kFindTimeout);
   CEDANA_ASSIGN_OR_RETURN(auto found, storage_->catalog().List(bounded, query));
   if (found.empty() && request_.dir.empty() && !query.prefix.empty()) {
@@ -177,19 +176,20 @@ absl::Status RestoreOperation::FindNewest(const base::Context& context, const st
     std::vector<std::string> lines;
     for (const transfer::CheckpointInfo& info : found) {
       lines.push_back(absl::StrCat("  ", info.facts.user, "@", info.facts.host, " ",
-                                   When(info.created), "  --path ", scheme, "://", info.path));
+                                   When(info.created), "  --path ",
+                                   plugin::StorageUrl{folder.scheme, info.path}.ToString()));
     }
     return absl::FailedPreconditionError(absl::StrCat("several jobs are called ", request_.job_name,
                                                       ", choose one by its path:\n",
                                                       absl::StrJoin(lines, "\n")));
   }
-  url_ = {scheme, found[0].path};
+  url_ = {folder.scheme, found[0].path};
   return absl::OkStatus();
 }
 
 absl::Status RestoreOperation::OpenCheckpoint(const base::Context& context) {
   if (storage_ == nullptr) {
-    CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(url_.scheme));
+    CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(url_.Parent()));
   }
   CEDANA_ASSIGN_OR_RETURN(MemoryGate::Share share, services_.memory->Take(context));
   memory_.emplace(std::move(share));

@@ -463,7 +463,7 @@ class DaemonService final : public daemon_api::Daemon::Service {
 
   absl::Status DeleteData(const CheckpointRecord& record) {
     CEDANA_ASSIGN_OR_RETURN(const plugin::StorageUrl url, plugin::ParseStorageUrl(record.url));
-    CEDANA_ASSIGN_OR_RETURN(auto storage, services_->OpenStorage(url.scheme));
+    CEDANA_ASSIGN_OR_RETURN(auto storage, services_->OpenStorage(url.Parent()));
     const absl::Status status =
         storage->catalog().Delete(base::Context{}.WithTimeout(kDeleteTimeout), url.path);
     if (!status.ok() && !absl::IsNotFound(status)) return status;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cedana/plugin/storage_config.h"
 #include "core/base/fd.h"
 #include "core/base/limits.h"
 #include "core/base/random.h"
@@ -54,8 +55,8 @@ absl::StatusOr<criu::CriuProgram> CriuFinder::Find() {
 }
 
 absl::StatusOr<std::unique_ptr<plugin::StorageBackend>> Services::OpenStorage(
-    const std::string& scheme) const {
-  return plugins->Open(scheme, settings->storage);
+    const plugin::StorageUrl& folder) const {
+  return plugins->Open(folder.scheme, plugin::ForFolder(settings->storage, folder));
 }
 
 absl::StatusOr<std::unique_ptr<OperationFolder>> OperationFolder::Make(const Settings& settings) {

@@ -74,8 +74,9 @@ struct Services {
   // Takes a dump whose outcome is not known; it stays in the journal and is asked about.
   std::function<void(const OperationRecord&)> unsettled;
 
+  // The back end for checkpoints in `folder`.
   absl::StatusOr<std::unique_ptr<plugin::StorageBackend>> OpenStorage(
-      const std::string& scheme) const;
+      const plugin::StorageUrl& folder) const;
 };
 
 // A folder of one operation (sockets, CRIU's log), `<run dir>/o/<hex>`. Removed with the object.

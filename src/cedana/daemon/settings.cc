@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cedana/plugin/storage_config.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
 
@@ -78,9 +79,7 @@ absl::StatusOr<Settings> ReadSettings(const config::Config& config) {
   settings.memory_limit_bytes = limit_mib * kMiB;
   settings.commit_timeout = config.Duration("checkpoint.commit_timeout");
   settings.resume_timeout = config.Duration("checkpoint.resume_timeout");
-  settings.storage.url = config.Text("connection.url");
-  settings.storage.auth_token = config.Text("connection.auth_token");
-  settings.storage.ca_file = config.Text("connection.ca_file");
+  settings.storage = plugin::ReadStorageConfig(config);
   return settings;
 }
 

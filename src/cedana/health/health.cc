@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cedana/criu/criu.h"
+#include "cedana/plugin/storage_config.h"
 #include "cedana/plugin/storage_url.h"
 
 namespace cedana::health {
@@ -37,12 +38,11 @@ HealthGroup CheckCriuProgram(const config::Config& config) {
   return group;
 }
 
-plugin::StorageConfig ReadStorageConfig(const config::Config& config) {
-  plugin::StorageConfig storage;
-  storage.url = config.Text("connection.url");
-  storage.auth_token = config.Text("connection.auth_token");
-  storage.ca_file = config.Text("connection.ca_file");
-  return storage;
+// With the folder that dumps go to, where it is of that scheme.
+plugin::StorageConfig ConfigFor(const config::Config& config, const std::string& scheme) {
+  plugin::StorageConfig storage = plugin::ReadStorageConfig(config);
+  const auto dir = plugin::ParseStorageUrl(config.Text("checkpoint.dir"));
+  return dir.ok() && dir->scheme == scheme ? plugin::ForFolder(std::move(storage), *dir) : storage;
 }
 
 // The schemes to check: all that are installed, and the one that dumps go to.
@@ -87,7 +87,7 @@ std::vector<HealthGroup> CheckAll(const config::Config& config, bool full,
     }
     group.items.push_back(Good("version", (*found)->version));
     absl::StatusOr<std::unique_ptr<plugin::StorageBackend>> storage =
-        plugins.Open(scheme, ReadStorageConfig(config));
+        plugins.Open(scheme, ConfigFor(config, scheme));
     if (!storage.ok()) {
       group.items.push_back(Bad("URL", "not usable", storage.status()));
     } else {

@@ -64,11 +64,31 @@ std::string ProgramDir() {
 std::span<const KnownPlugin> KnownPlugins() {
   static const auto& plugins = *new std::vector<KnownPlugin>{
       {"criu", "checkpoint", {}, {"criu"}, "CRIU that works on this machine's kernel"},
+      {"storage/azure",
+       "storage",
+       {"libcedana-storage-azure.so"},
+       {},
+       "checkpoints in azure://container/folder, without the service"},
       {"storage/cedana",
        "storage",
        {"libcedana-storage-cedana.so"},
        {},
        "checkpoints in cedana://"},
+      {"storage/file",
+       "storage",
+       {"libcedana-storage-file.so"},
+       {},
+       "checkpoints in file:///folder, without the service"},
+      {"storage/gcs",
+       "storage",
+       {"libcedana-storage-gcs.so"},
+       {},
+       "checkpoints in gcs://bucket/folder, without the service"},
+      {"storage/s3",
+       "storage",
+       {"libcedana-storage-s3.so"},
+       {},
+       "checkpoints in s3://bucket/folder, without the service"},
   };
   return plugins;
 }

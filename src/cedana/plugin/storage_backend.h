@@ -4,7 +4,7 @@
 // builds, so the loader compares the ids before it calls anything.
 #pragma once
 
-#include <map>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,11 +18,35 @@
 
 namespace cedana::plugin {
 
+// What is configured, for whichever back end reads it (storage_config.h). Secrets are in no log and
+// no error text.
 struct StorageConfig {
   std::string url;         // connection.url
-  std::string auth_token;  // connection.auth_token; in no log and no error text
+  std::string auth_token;  // connection.auth_token, secret
   std::string ca_file;     // connection.ca_file
   int connections = 2;     // parallel transfers
+
+  // Without the service: the folder that the back end is opened for, "bucket/folder" of
+  // "s3://bucket/folder". Empty: none is known, only settings can be checked.
+  std::string folder;
+  std::string key_file;  // storage.key_file
+  struct Aws {
+    std::string access_key_id;
+    std::string secret_access_key;  // secret
+    std::string session_token;      // secret
+    std::string region;
+    std::string endpoint;
+  } aws;
+  struct Gcs {
+    std::string credentials_file;
+    std::string endpoint;
+  } gcs;
+  struct Azure {
+    std::string account;
+    std::string key;        // secret
+    std::string sas_token;  // secret
+    std::string endpoint;
+  } azure;
 };
 
 struct HealthItem {
@@ -30,6 +54,16 @@ struct HealthItem {
   std::string data;       // "valid", "12 ms"
   std::vector<std::string> errors;
   std::vector<std::string> warnings;
+};
+
+// What a collection removed, or would remove.
+struct CollectReport {
+  uint64_t kept_checkpoints = 0;
+  uint64_t deleted_checkpoints = 0;
+  uint64_t ended_saves = 0;  // that never committed
+  uint64_t small_objects = 0;
+  uint64_t packs = 0;
+  uint64_t pack_bytes = 0;
 };
 
 // One connection to one storage. Thread-safe.
@@ -40,8 +74,13 @@ class StorageBackend {
   // Borrow from this backend, which must outlive them.
   virtual std::unique_ptr<transfer::PackSink> OpenSink(const base::SaveId& save) = 0;
   virtual std::unique_ptr<transfer::PackSource> OpenSource(const base::LeaseId& lease) = 0;
-  // `full` adds the write-read-delete probe with its latency.
+  // `full` adds a probe that writes, reads and deletes, with its latency.
   virtual std::vector<HealthItem> Check(const base::Context& context, bool full) = 0;
+  // Removes for good what nothing needs any more; for storages that nobody else collects.
+  // kUnimplemented: this one does it by itself.
+  virtual absl::StatusOr<CollectReport> Collect(const base::Context& context, bool dry_run) {
+    return absl::UnimplementedError("this storage collects by itself");
+  }
 };
 
 // kInvalidArgument / kFailedPrecondition: one line that says which setting to make.

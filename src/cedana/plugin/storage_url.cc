@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
@@ -10,6 +11,12 @@ namespace cedana::plugin {
 namespace {
 
 constexpr size_t kSchemeBytesMax = 32;
+constexpr char kFileScheme[] = "file";
+
+std::string SchemeOf(absl::string_view text) {
+  const std::string scheme = absl::AsciiStrToLower(text);
+  return scheme == "gs" ? "gcs" : scheme;
+}
 
 bool IsScheme(absl::string_view text) {
   return !text.empty() && text.size() <= kSchemeBytesMax && absl::ascii_isalpha(text[0]) &&
@@ -19,7 +26,14 @@ bool IsScheme(absl::string_view text) {
 
 }  // namespace
 
-std::string StorageUrl::ToString() const { return absl::StrCat(scheme, "://", path); }
+std::string StorageUrl::ToString() const {
+  return absl::StrCat(scheme, scheme == kFileScheme ? ":///" : "://", path);
+}
+
+StorageUrl StorageUrl::Parent() const {
+  const size_t slash = path.rfind('/');
+  return {scheme, slash == std::string::npos ? "" : path.substr(0, slash)};
+}
 
 StorageUrl StorageUrl::Child(absl::string_view name) const {
   return {scheme, absl::StrCat(path, "/", name)};
@@ -37,16 +51,20 @@ absl::StatusOr<StorageUrl> ParseStorageUrl(absl::string_view text) {
     return absl::InvalidArgumentError(
         absl::StrCat("\"", text, "\" has no valid scheme: give one like cedana://my-checkpoints"));
   }
+  const std::string name = SchemeOf(scheme);
   absl::string_view path = text.substr(mark + 3);
+  if (name == kFileScheme && !absl::StartsWith(path, "/")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\" needs an absolute path: file:///", path));
+  }
   absl::ConsumePrefix(&path, "/");
   while (absl::ConsumeSuffix(&path, "/")) {
   }
   if (path.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" names no place: give one like ",
-                                                   absl::AsciiStrToLower(scheme),
-                                                   "://my-checkpoints"));
+                                                   StorageUrl{name, "my-checkpoints"}.ToString()));
   }
-  return StorageUrl{absl::AsciiStrToLower(scheme), std::string(path)};
+  return StorageUrl{name, std::string(path)};
 }
 
 }  // namespace cedana::plugin

@@ -34,5 +34,20 @@ TEST(StorageUrl, EmptyPathAndOddSchemesAreRefused) {
   }
 }
 
+TEST(StorageUrl, FilesNeedAnAbsolutePathAndKeepIt) {
+  EXPECT_EQ(ParseStorageUrl("file:///var/ckpt/")->path, "var/ckpt");
+  EXPECT_EQ(ParseStorageUrl("file:///var/ckpt")->Child("a").ToString(), "file:///var/ckpt/a");
+  EXPECT_THAT(std::string(ParseStorageUrl("file://var/ckpt").status().message()),
+              HasSubstr("file:///var/ckpt"));
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseStorageUrl("file:///").status()));
+}
+
+TEST(StorageUrl, GsIsGcs) { EXPECT_EQ(ParseStorageUrl("gs://b/x")->ToString(), "gcs://b/x"); }
+
+TEST(StorageUrl, TheParentIsTheFolder) {
+  EXPECT_EQ(ParseStorageUrl("s3://bucket/a/b.tar")->Parent().ToString(), "s3://bucket/a");
+  EXPECT_EQ(ParseStorageUrl("s3://bucket")->Parent().path, "");
+}
+
 }  // namespace
 }  // namespace cedana::plugin

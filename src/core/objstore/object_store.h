@@ -84,7 +84,8 @@ class ObjectStore {
   // Absent is a value, not an error.
   virtual absl::StatusOr<std::optional<ObjectInfo>> Head(const base::Context& context,
                                                          const ObjectKey& key) = 0;
-  // Keys that start with `prefix`, sorted, after `after`, at most `limit`.
+  // Keys that start with `prefix`, sorted, after `after`, at most `limit`; fewer only when there
+  // are no more.
   virtual absl::StatusOr<std::vector<ObjectInfo>> List(const base::Context& context,
                                                        const std::string& prefix,
                                                        const std::string& after, size_t limit) = 0;

@@ -192,6 +192,7 @@ TEST_P(ObjectStoreConformance, ListsInOrderByPages) {
       const auto some = Names("", all.empty() ? "" : all.back(), page);
       EXPECT_LE(some.size(), page);
       if (some.empty()) break;
+      EXPECT_EQ(some.size(), std::min<size_t>(page, sorted.size() - all.size()));
       all.insert(all.end(), some.begin(), some.end());
     }
     EXPECT_EQ(all, sorted) << page;

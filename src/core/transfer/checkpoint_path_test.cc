@@ -1,10 +1,10 @@
-#include "storage/metadata/paths.h"
+#include "core/transfer/checkpoint_path.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace cedana::metadata {
+namespace cedana::transfer {
 namespace {
 
 TEST(Paths, TakesPlainNamesAndDropsSuffixesAndOneLeadingSlash) {
@@ -111,4 +111,4 @@ TEST(Paths, ListsUnderTheSuffixOfTheCompression) {
 }
 
 }  // namespace
-}  // namespace cedana::metadata
+}  // namespace cedana::transfer

@@ -1,9 +1,9 @@
-#include "cedana/remote/retry.h"
+#include "core/base/retry.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace cedana::remote {
+namespace cedana::base {
 namespace {
 
 using testing::HasSubstr;
@@ -16,13 +16,13 @@ const absl::Status kDown = absl::UnavailableError("down");
 
 TEST(Retry, GoesOnWhileTimeIsLeftAndSaysHowOftenItTried) {
   Retry retry(kFast, {}, {});
-  const absl::Duration start = base::SystemClock().Monotonic();
+  const absl::Duration start = SystemClock().Monotonic();
   absl::Status status;
   while (status.ok()) {
     (void)retry.AttemptContext();
     status = retry.Wait(kDown, true);
   }
-  const absl::Duration took = base::SystemClock().Monotonic() - start;
+  const absl::Duration took = SystemClock().Monotonic() - start;
   EXPECT_TRUE(absl::IsUnavailable(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("down (gave up after "));
   EXPECT_GE(retry.attempts(), 4);
@@ -51,18 +51,18 @@ TEST(Retry, HonoursRetryAfterAndGivesUpWhereItIsTooLong) {
   EXPECT_EQ(RetryAfter(kDown), absl::ZeroDuration());
   Retry retry(kFast, {}, {});
   (void)retry.AttemptContext();
-  const absl::Duration start = base::SystemClock().Monotonic();
+  const absl::Duration start = SystemClock().Monotonic();
   EXPECT_TRUE(retry.Wait(WithRetryAfter(kDown, absl::Milliseconds(100)), true).ok());
-  EXPECT_GE(base::SystemClock().Monotonic() - start, absl::Milliseconds(100));
+  EXPECT_GE(SystemClock().Monotonic() - start, absl::Milliseconds(100));
   (void)retry.AttemptContext();
   EXPECT_TRUE(absl::IsUnavailable(retry.Wait(WithRetryAfter(kDown, absl::Seconds(60)), true)));
-  EXPECT_LE(base::SystemClock().Monotonic() - start, absl::Seconds(2));
+  EXPECT_LE(SystemClock().Monotonic() - start, absl::Seconds(2));
 }
 
 TEST(Retry, EndsWithTheCallersContext) {
-  Retry late(kFast, base::Context{.deadline = absl::InfinitePast()}, {});
+  Retry late(kFast, Context{.deadline = absl::InfinitePast()}, {});
   EXPECT_TRUE(absl::IsDeadlineExceeded(late.Wait(kDown, true)));
-  base::Context context{.cancel = std::make_shared<base::CancelSource>()};
+  Context context{.cancel = std::make_shared<CancelSource>()};
   Retry cancelled(kFast, context, {});
   context.cancel->Cancel(absl::CancelledError("stop"));
   const absl::Status status = cancelled.Wait(kDown, true);
@@ -72,7 +72,7 @@ TEST(Retry, EndsWithTheCallersContext) {
 
 TEST(Retry, BoundsAttemptsByTheGiveUpTime) {
   Retry retry(kFast, {}, {});
-  const base::Context context = retry.AttemptContext();
+  const Context context = retry.AttemptContext();
   EXPECT_LE(context.Remaining(), kFast.give_up_after);
   // An attempt that used it up is the last one.
   EXPECT_TRUE(absl::IsUnavailable(retry.Wait(absl::DeadlineExceededError("slow"), true)));
@@ -84,14 +84,14 @@ TEST(Retry, BoundsAttemptsByTheGiveUpTime) {
 TEST(Retry, ANeighboursSuccessMovesTheEnd) {
   RetryPolicy policy = kFast;
   policy.give_up_after = absl::Milliseconds(30);
-  absl::Duration last_success = base::SystemClock().Monotonic();
+  absl::Duration last_success = SystemClock().Monotonic();
   Retry retry(policy, {}, {}, [&] { return last_success; });
   for (int i = 0; i < 10; ++i) {
     (void)retry.AttemptContext();
-    last_success = base::SystemClock().Monotonic() + absl::Seconds(1);
+    last_success = SystemClock().Monotonic() + absl::Seconds(1);
     EXPECT_TRUE(retry.Wait(kDown, true).ok()) << i;
   }
 }
 
 }  // namespace
-}  // namespace cedana::remote
+}  // namespace cedana::base

@@ -1,4 +1,4 @@
-#include "cedana/remote/retry.h"
+#include "core/base/retry.h"
 
 #include <algorithm>
 #include <utility>
@@ -6,12 +6,13 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 
-namespace cedana::remote {
+namespace cedana::base {
+
 bool MayPass(const absl::Status& failure) {
-  return base::IsTransient(failure) || failure.code() == absl::StatusCode::kUnknown;
+  return IsTransient(failure) || failure.code() == absl::StatusCode::kUnknown;
 }
 
-Retry::Retry(const RetryPolicy& policy, const base::Context& context, const Services& services,
+Retry::Retry(const RetryPolicy& policy, const Context& context, const Services& services,
              std::function<absl::Duration()> last_success)
     : policy_(policy),
       context_(context),
@@ -25,7 +26,7 @@ absl::Duration Retry::GiveUpAt() const {
   return from + policy_.give_up_after;
 }
 
-base::Context Retry::AttemptContext() {
+Context Retry::AttemptContext() {
   attempt_started_ = services_.clock->Monotonic();
   ++attempts_;
   if (!policy_.bounds_attempts) return context_;
@@ -69,4 +70,4 @@ absl::StatusOr<absl::Duration> Retry::Plan(const absl::Status& failure, bool rep
   return wait;
 }
 
-}  // namespace cedana::remote
+}  // namespace cedana::base

@@ -1,4 +1,4 @@
-#include "storage/metadata/paths.h"
+#include "core/transfer/checkpoint_path.h"
 
 #include <cstdint>
 
@@ -9,7 +9,7 @@
 #include "core/base/limits.h"
 #include "core/base/status.h"
 
-namespace cedana::metadata {
+namespace cedana::transfer {
 namespace {
 
 constexpr absl::string_view kSuffixes[] = {".tar", ".tar.gz", ".tar.lz4", ".tar.zlib", ".tar.zst"};
@@ -123,4 +123,4 @@ absl::StatusOr<std::string> NormaliseFolder(absl::string_view text) {
   return std::string(text);
 }
 
-}  // namespace cedana::metadata
+}  // namespace cedana::transfer

@@ -1,0 +1,325 @@
+#include "cedana/direct/direct_catalog.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cedana/direct/decisions.h"
+#include "cedana/direct/object_io.h"
+#include "core/base/status.h"
+#include "core/codec/crc32c.h"
+#include "core/format/bytes.h"
+#include "core/transfer/checkpoint_path.h"
+
+namespace cedana::direct {
+namespace {
+
+using transfer::SaveOutcome;
+
+constexpr int kSuffixesMax = 1000;  // of a generated name
+constexpr size_t kIndexHeadMax =
+    16;  // entries that are looked at for the newest; some may be foreign
+
+absl::Status Ended(const Decision& decision) {
+  return absl::FailedPreconditionError(
+      decision.state == DecisionState::kFenced
+          ? "the save gave no sign of life for too long and was ended"
+          : "the save was aborted");
+}
+
+absl::Status NoSuchSave() { return absl::FailedPreconditionError("no such save was begun here"); }
+
+// As it is given to us, a path is in its normal form: "a/b", no suffix.
+absl::Status CheckName(const std::string& path) {
+  CEDANA_ASSIGN_OR_RETURN(const std::string normal, transfer::NormalisePath(path));
+  if (normal == path) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("path: ", path, " must be given without leading '/' and suffix: ", normal));
+}
+
+}  // namespace
+
+absl::StatusOr<Repository> DirectCatalog::OpenedRepository(const base::Context& context,
+                                                           bool create) {
+  CEDANA_ASSIGN_OR_RETURN(const Site site, OpenSite(context, create));
+  return *site.repository;
+}
+
+absl::StatusOr<Site> DirectCatalog::OpenSite(const base::Context& context, bool create) {
+  Site site{&store_, nullptr, options_.times, options_.services};
+  {
+    absl::MutexLock lock(&mutex_);
+    site.repository = repository_.get();
+  }
+  if (site.repository != nullptr) return site;
+  CEDANA_ASSIGN_OR_RETURN(
+      Repository opened,
+      OpenRepository(context, store_, options_.key, create ? options_.services.random : nullptr));
+  absl::MutexLock lock(&mutex_);
+  if (repository_ == nullptr) repository_ = std::make_unique<Repository>(std::move(opened));
+  site.repository = repository_.get();
+  return site;
+}
+
+std::optional<DirectCatalog::OpenSave> DirectCatalog::FindSave(const base::SaveId& save) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = saves_.find(save);
+  return found == saves_.end() ? std::nullopt : std::optional<OpenSave>(found->second);
+}
+
+transfer::BegunSave DirectCatalog::Begun(const Repository& repository,
+                                         const std::string& name) const {
+  return {name, repository.keys, options_.times.lease, options_.times.heartbeat};
+}
+
+absl::StatusOr<transfer::BegunSave> DirectCatalog::Begin(const base::Context& context,
+                                                         const transfer::BeginRequest& request) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  CEDANA_RETURN_IF_ERROR(CheckName(request.path));
+  CEDANA_ASSIGN_OR_RETURN(const Site site, OpenSite(context, /*create=*/true));
+  if (const std::optional<OpenSave> save = FindSave(request.save); save.has_value()) {
+    return Begun(*site.repository, save->name);
+  }
+  // The intent comes first: whatever this save writes can be traced to one that has begun.
+  CEDANA_RETURN_IF_ERROR(
+      PutOnce(context, store_, SaveKey(kIntents, request.save),
+              SealIntent(request.save, request.checkpoint, site.repository->keys)));
+  absl::StatusOr<OpenSave> save = ClaimFreeName(context, site, request);
+  if (absl::IsAlreadyExists(save.status())) {
+    // Nothing but the intent was left.
+    store_.Delete(context, SaveKey(kIntents, request.save)).IgnoreError();
+  }
+  CEDANA_RETURN_IF_ERROR(save.status());
+  // An abort may have come before its begin.
+  CEDANA_ASSIGN_OR_RETURN(const std::optional<Decision> decision,
+                          ReadDecision(context, site, request.save));
+  if (decision.has_value()) return Ended(*decision);
+  absl::MutexLock lock(&mutex_);
+  return Begun(*site.repository,
+               saves_.try_emplace(request.save, *std::move(save)).first->second.name);
+}
+
+absl::StatusOr<DirectCatalog::OpenSave> DirectCatalog::ClaimFreeName(
+    const base::Context& context, const Site& site, const transfer::BeginRequest& request) {
+  OpenSave save;
+  save.request = request;
+  save.name = request.path;
+  for (int suffix = 2;; ++suffix) {
+    const absl::StatusOr<uint32_t> turn = ClaimName(context, site, request.save, save.name);
+    if (turn.ok()) {
+      save.turn = *turn;
+      return save;
+    }
+    const bool next = absl::IsAlreadyExists(turn.status()) && request.generated;
+    if (!next || suffix > kSuffixesMax) return turn.status();
+    save.name = absl::StrCat(request.path, "-", suffix);
+  }
+}
+
+absl::Status DirectCatalog::Heartbeat(const base::Context& context, const base::SaveId& save) {
+  const std::optional<OpenSave> open = FindSave(save);
+  if (!open.has_value()) return NoSuchSave();
+  CEDANA_ASSIGN_OR_RETURN(const Site site, OpenSite(context, /*create=*/false));
+  CEDANA_ASSIGN_OR_RETURN(const std::optional<Decision> decision,
+                          ReadDecision(context, site, save));
+  if (decision.has_value()) {
+    if (decision->state == DecisionState::kCommitted) {
+      return absl::FailedPreconditionError("the save was committed");
+    }
+    return Ended(*decision);
+  }
+  const std::string beat = SealIntent(save, open->request.checkpoint, site.repository->keys);
+  return store_.Put(context, SaveKey(kBeats, save), format::AsBytes(beat), {.create_only = false});
+}
+
+// Writes this save's entry of the index, behind all that are there now.
+absl::StatusOr<IndexEntry> DirectCatalog::EnterIndex(const base::Context& context, const Site& site,
+                                                     const OpenSave& save,
+                                                     const transfer::JobFacts& facts) {
+  IndexEntry entry;
+  if (save.entry.has_value()) {
+    entry = *save.entry;
+  } else {
+    entry.order = 1;
+    entry.save = save.request.save;
+    entry.job_name_tag = site.repository->JobNameTag(facts.job_name);
+    entry.job_id_tag = site.repository->JobIdTag(facts.job_id);
+    std::string after;
+    for (bool found = false; !found;) {
+      CEDANA_ASSIGN_OR_RETURN(const auto head, store_.List(context, kIndex, after, kIndexHeadMax));
+      if (head.empty()) break;
+      for (const objstore::ObjectInfo& object : head) {
+        const std::optional<IndexEntry> newest = EntryOfKey(object.key);
+        if (!newest.has_value()) continue;
+        entry.order = newest->order + 1;
+        found = true;
+        break;
+      }
+      after = head.back().key;
+    }
+    absl::MutexLock lock(&mutex_);
+    OpenSave& kept = saves_.at(save.request.save);
+    // A repeat must say the same, or it would be another commit.
+    if (!kept.entry.has_value()) kept.entry = entry;
+    entry = *kept.entry;
+  }
+  CEDANA_RETURN_IF_ERROR(PutOnce(context, store_, entry.key(), ""));
+  return entry;
+}
+
+absl::StatusOr<transfer::CheckpointInfo> DirectCatalog::Commit(
+    const base::Context& context, const transfer::CommitRequest& request) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  const std::optional<OpenSave> save = FindSave(request.save);
+  if (!save.has_value()) return NoSuchSave();
+  if (save->committed.has_value()) return *save->committed;
+  if (request.path != save->name || request.checkpoint != save->request.checkpoint) {
+    return absl::InvalidArgumentError("the commit is not of this save");
+  }
+  CEDANA_ASSIGN_OR_RETURN(const Site site, OpenSite(context, /*create=*/false));
+
+  // Before the decision nothing is committed, whatever the error.
+  absl::StatusOr<IndexEntry> entry = EnterIndex(context, site, *save, request.facts);
+  if (absl::IsUnknown(entry.status())) {
+    return absl::UnavailableError(entry.status().message());
+  }
+  CEDANA_RETURN_IF_ERROR(entry.status());
+
+  Decision decision;
+  decision.state = DecisionState::kCommitted;
+  decision.save = request.save;
+  decision.checkpoint = request.checkpoint;
+  decision.name = save->name;
+  decision.turn = save->turn;
+  decision.order = entry->order;
+  decision.image_bytes = request.image_bytes;
+  decision.stored_bytes = request.stored_bytes;
+  decision.new_bytes = request.new_bytes;
+  decision.codec = request.codec;
+  decision.facts = request.facts;
+  decision.manifest = request.manifest;
+  CEDANA_RETURN_IF_ERROR(Decide(context, site, decision));
+
+  // Committed (I1); what follows is for people.
+  transfer::CheckpointInfo info = InfoOf(decision);
+  const auto written = store_.Head(context, SaveKey(kDecisions, request.save));
+  info.created =
+      written.ok() && written->has_value() ? (*written)->modified : options_.services.clock->Now();
+  absl::MutexLock lock(&mutex_);
+  OpenSave& kept = saves_.at(request.save);
+  if (!kept.committed.has_value()) kept.committed = info;
+  return *kept.committed;
+}
+
+// The one object that makes a checkpoint visible. A single attempt.
+absl::Status DirectCatalog::Decide(const base::Context& context, const Site& site,
+                                   const Decision& decision) {
+  CEDANA_ASSIGN_OR_RETURN(const std::string bytes, SealDecision(decision, site.repository->keys));
+  const absl::Status put =
+      store_.inner().Put(context, SaveKey(kDecisions, decision.save), format::AsBytes(bytes),
+                         {.crc32c = codec::Crc32c(format::AsBytes(bytes))});
+  // A store that says "try again later" may have done it all the same (S3's InternalError).
+  if (absl::IsUnavailable(put)) return absl::UnknownError(put.message());
+  if (!absl::IsAlreadyExists(put)) return put;
+  absl::StatusOr<std::optional<Decision>> standing = ReadDecision(context, site, decision.save);
+  if (!standing.ok()) return absl::UnknownError(standing.status().message());
+  if (!standing->has_value()) return absl::UnknownError("the decision cannot be read back");
+  if ((*standing)->state != DecisionState::kCommitted) return Ended(**standing);
+  // A save has one owner, so a commit that stands is ours, of an attempt whose answer was lost.
+  if ((*standing)->checkpoint == decision.checkpoint) return absl::OkStatus();
+  return absl::AlreadyExistsError("another checkpoint was committed under this save");
+}
+
+absl::Status DirectCatalog::Abort(const base::Context& context, const base::SaveId& save) {
+  CEDANA_ASSIGN_OR_RETURN(const Site site, OpenSite(context, /*create=*/false));
+  CEDANA_ASSIGN_OR_RETURN(const Decision decision,
+                          EndUncommitted(context, site, save, DecisionState::kAborted));
+  if (decision.state == DecisionState::kCommitted) {
+    return absl::AlreadyExistsError("the save was committed");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SaveOutcome> DirectCatalog::Outcome(const base::Context& context,
+                                                   const base::SaveId& save) {
+  const absl::StatusOr<Site> site = OpenSite(context, /*create=*/false);
+  if (absl::IsNotFound(site.status())) return SaveOutcome::kUnknown;
+  CEDANA_RETURN_IF_ERROR(site.status());
+  CEDANA_ASSIGN_OR_RETURN(const std::optional<Decision> decision,
+                          ReadDecision(context, *site, save));
+  if (!decision.has_value()) {
+    return FindSave(save).has_value() ? SaveOutcome::kOpen : SaveOutcome::kUnknown;
+  }
+  return decision->state == DecisionState::kCommitted ? SaveOutcome::kCommitted
+                                                      : SaveOutcome::kAborted;
+}
+
+absl::StatusOr<transfer::OpenedCheckpoint> DirectCatalog::Open(const base::Context& context,
+                                                               const std::string& path,
+                                                               const base::LeaseId& lease) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  CEDANA_ASSIGN_OR_RETURN(const std::string name, transfer::NormalisePath(path));
+  CEDANA_ASSIGN_OR_RETURN(const Site site, OpenSite(context, /*create=*/false));
+  CEDANA_ASSIGN_OR_RETURN(Decision decision, FindByName(context, site, name));
+  transfer::OpenedCheckpoint opened;
+  opened.info = InfoOf(decision);
+  CEDANA_ASSIGN_OR_RETURN(const auto written,
+                          store_.Head(context, SaveKey(kDecisions, decision.save)));
+  if (!written.has_value()) return absl::NotFoundError(absl::StrCat("no checkpoint ", name));
+  opened.info.created = written->modified;
+  opened.keys = site.repository->keys;
+  opened.manifest = std::move(decision.manifest);
+  opened.lease = options_.times.spare;
+  opened.heartbeat = options_.times.renew_hold;
+  absl::MutexLock lock(&mutex_);
+  holds_[lease] = {decision.save, options_.services.clock->Monotonic()};
+  return opened;
+}
+
+absl::Status DirectCatalog::RenewHold(const base::Context& context, const base::LeaseId& lease) {
+  const absl::Duration asked = options_.services.clock->Monotonic();
+  Hold hold;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = holds_.find(lease);
+    if (found == holds_.end()) return absl::FailedPreconditionError("nothing is held");
+    hold = found->second;
+  }
+  // For a day after a deletion nothing goes. After a longer silence that is not known any more.
+  if (asked - hold.renewed >= options_.times.spare) {
+    return absl::FailedPreconditionError("the checkpoint was not looked at for too long");
+  }
+  CEDANA_ASSIGN_OR_RETURN(const auto there, store_.Head(context, SaveKey(kDecisions, hold.save)));
+  if (!there.has_value()) {
+    return absl::FailedPreconditionError("the checkpoint was deleted and collected");
+  }
+  absl::MutexLock lock(&mutex_);
+  const auto found = holds_.find(lease);
+  if (found != holds_.end()) found->second.renewed = asked;
+  return absl::OkStatus();
+}
+
+absl::Status DirectCatalog::Close(const base::Context& context, const base::LeaseId& lease) {
+  absl::MutexLock lock(&mutex_);
+  holds_.erase(lease);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<transfer::CheckpointInfo>> DirectCatalog::List(
+    const base::Context& context, const transfer::ListQuery& query) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  const absl::StatusOr<Site> site = OpenSite(context, /*create=*/false);
+  if (absl::IsNotFound(site.status())) return std::vector<transfer::CheckpointInfo>();
+  CEDANA_RETURN_IF_ERROR(site.status());
+  return ListCheckpoints(context, *site, query);
+}
+
+absl::Status DirectCatalog::Delete(const base::Context& context, const std::string& path) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  CEDANA_ASSIGN_OR_RETURN(const std::string name, transfer::NormalisePath(path));
+  CEDANA_ASSIGN_OR_RETURN(const Site site, OpenSite(context, /*create=*/false));
+  CEDANA_ASSIGN_OR_RETURN(const Decision decision, FindByName(context, site, name));
+  return PutOnce(context, store_, SaveKey(kDeletions, decision.save),
+                 SealDeletion(decision.save, site.repository->keys));
+}
+
+}  // namespace cedana::direct

@@ -1,0 +1,128 @@
+#include "cedana/direct/names.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cedana/direct/decisions.h"
+#include "cedana/direct/object_io.h"
+#include "cedana/direct/object_names.h"
+#include "core/base/status.h"
+
+namespace cedana::direct {
+namespace {
+
+// Each lost race means that somebody else has won the name, or given it up, meanwhile.
+constexpr int kRacesMax = 16;
+
+using Claims = std::map<uint32_t, Claim>;  // by turn
+
+absl::StatusOr<std::optional<Claim>> ReadClaim(const base::Context& context, const Site& site,
+                                               const std::string& name_tag, uint32_t turn) {
+  const objstore::ObjectKey key = ClaimKey(name_tag, turn);
+  const absl::StatusOr<std::string> bytes = site.store->ReadAll(context, key, kRecordBytesMax);
+  if (absl::IsNotFound(bytes.status())) return std::optional<Claim>();  // collected meanwhile
+  CEDANA_RETURN_IF_ERROR(bytes.status());
+  absl::StatusOr<Claim> claim = OpenClaim(*bytes, site.repository->keys);
+  if (claim.ok() && (claim->turn != turn || site.repository->NameTag(claim->name) != name_tag)) {
+    claim = absl::DataLossError("claim on another name");
+  }
+  if (!claim.ok()) return base::Annotate(claim.status(), absl::StrCat("object ", key.text()));
+  return std::optional<Claim>(*std::move(claim));
+}
+
+absl::StatusOr<Claims> ReadClaims(const base::Context& context, const Site& site,
+                                  const std::string& name_tag) {
+  std::vector<uint32_t> turns;
+  CEDANA_RETURN_IF_ERROR(ForEachObject(context, *site.store, ClaimPrefix(name_tag),
+                                       [&](const objstore::ObjectInfo& object) {
+                                         const auto claim = ClaimOfKey(object.key);
+                                         if (claim.has_value()) turns.push_back(claim->turn);
+                                         return absl::OkStatus();
+                                       }));
+  Claims claims;
+  for (const uint32_t turn : turns) {
+    CEDANA_ASSIGN_OR_RETURN(std::optional<Claim> claim, ReadClaim(context, site, name_tag, turn));
+    if (claim.has_value()) claims.emplace(turn, *std::move(claim));
+  }
+  return claims;
+}
+
+// Whether the claim's owner has the name no more, for good. A save that shows no sign of life is
+// ended first, so that it stays so.
+absl::StatusOr<bool> IsFree(const base::Context& context, const Site& site, const Claim& claim) {
+  CEDANA_ASSIGN_OR_RETURN(std::optional<Decision> decision,
+                          ReadDecision(context, site, claim.save));
+  if (!decision.has_value()) {
+    CEDANA_ASSIGN_OR_RETURN(const std::optional<absl::Time> sign,
+                            LastSign(context, site, claim.save));
+    if (sign.has_value()) {
+      CEDANA_ASSIGN_OR_RETURN(const absl::Time now,
+                              StoreTime(context, *site.store, *site.services.random));
+      if (now - *sign < site.times.lease) return false;
+    }
+    CEDANA_ASSIGN_OR_RETURN(decision,
+                            EndUncommitted(context, site, claim.save, DecisionState::kFenced));
+  }
+  if (decision->state != DecisionState::kCommitted) return true;
+  return IsDeleted(context, site, claim.save);
+}
+
+absl::Status Taken(const std::string& name) {
+  return absl::AlreadyExistsError(absl::StrCat("the name ", name, " is taken"));
+}
+
+}  // namespace
+
+absl::StatusOr<uint32_t> ClaimName(const base::Context& context, const Site& site,
+                                   const base::SaveId& save, const std::string& name) {
+  const std::string name_tag = site.repository->NameTag(name);
+  for (int race = 0; race < kRacesMax; ++race) {
+    CEDANA_ASSIGN_OR_RETURN(const Claims seen, ReadClaims(context, site, name_tag));
+    uint32_t turn = 1;
+    for (const auto& [number, claim] : seen) {
+      if (claim.save == save) return number;
+      CEDANA_ASSIGN_OR_RETURN(const bool free, IsFree(context, site, claim));
+      if (!free) return Taken(name);
+      turn = number + 1;
+    }
+    const objstore::ObjectKey key = ClaimKey(name_tag, turn);
+    const absl::Status put =
+        PutOnce(context, *site.store, key, SealClaim({save, name, turn}, site.repository->keys));
+    if (absl::IsAlreadyExists(put)) continue;  // somebody was faster: is it free, is it ours?
+    CEDANA_RETURN_IF_ERROR(put);
+    // Everyone writes before looking, so of two that started from different lists (one was
+    // collected meanwhile) at least one sees the other here and steps back.
+    CEDANA_ASSIGN_OR_RETURN(const Claims after, ReadClaims(context, site, name_tag));
+    for (const auto& [number, claim] : after) {
+      if (number == turn || seen.contains(number)) continue;
+      CEDANA_ASSIGN_OR_RETURN(const bool free, IsFree(context, site, claim));
+      if (free) continue;
+      site.store->Delete(context, key).IgnoreError();  // else it ends with this save
+      return Taken(name);
+    }
+    return turn;
+  }
+  return absl::AbortedError(absl::StrCat("the name ", name, " is fought over: try again"));
+}
+
+absl::StatusOr<Decision> FindByName(const base::Context& context, const Site& site,
+                                    const std::string& name) {
+  CEDANA_ASSIGN_OR_RETURN(const Claims claims,
+                          ReadClaims(context, site, site.repository->NameTag(name)));
+  std::optional<Decision> found;
+  for (auto claim = claims.rbegin(); claim != claims.rend(); ++claim) {
+    CEDANA_ASSIGN_OR_RETURN(std::optional<Decision> decision,
+                            ReadDecision(context, site, claim->second.save));
+    if (!decision.has_value() || decision->state != DecisionState::kCommitted) continue;
+    if (decision->name != name) return absl::DataLossError("a decision for another name");
+    CEDANA_ASSIGN_OR_RETURN(const bool deleted, IsDeleted(context, site, decision->save));
+    if (deleted) continue;
+    if (!found.has_value() || decision->order > found->order) found = *std::move(decision);
+  }
+  if (!found.has_value()) return absl::NotFoundError(absl::StrCat("no checkpoint ", name));
+  return *std::move(found);
+}
+
+}  // namespace cedana::direct

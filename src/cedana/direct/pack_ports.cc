@@ -1,0 +1,56 @@
+#include "cedana/direct/pack_ports.h"
+
+#include "absl/strings/str_cat.h"
+#include "cedana/direct/object_names.h"
+#include "core/base/limits.h"
+#include "core/base/status.h"
+#include "core/codec/crc32c.h"
+
+namespace cedana::direct {
+namespace {
+
+// Whether the object that is there is the pack that we wanted to put. Where the store keeps no
+// checksum it is read back: that happens after a lost answer only.
+absl::StatusOr<bool> IsSame(const base::Context& context, RetryingStore& store,
+                            const objstore::ObjectKey& key, uint64_t bytes, uint32_t crc32c) {
+  CEDANA_ASSIGN_OR_RETURN(const auto there, store.Head(context, key));
+  if (!there.has_value() || there->bytes != bytes) return false;
+  if (there->crc32c.has_value()) return *there->crc32c == crc32c;
+  std::vector<uint8_t> content(bytes);
+  CEDANA_RETURN_IF_ERROR(store.Read(context, key, 0, content));
+  return codec::Crc32c(content) == crc32c;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> DirectSink::Put(const base::Context& context,
+                                                         const base::PackId& pack,
+                                                         std::span<const uint8_t> bytes,
+                                                         uint32_t crc32c) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  if (bytes.size() > base::kPackBytesMax) return absl::InvalidArgumentError("pack too large");
+  const objstore::ObjectKey key = PackKey(pack);
+  const absl::Status put = store_.Put(context, key, bytes, {.crc32c = crc32c});
+  if (absl::IsAlreadyExists(put)) {
+    CEDANA_ASSIGN_OR_RETURN(const bool same, IsSame(context, store_, key, bytes.size(), crc32c));
+    if (!same) return put;
+  } else if (!put.ok()) {
+    return put;
+  }
+  return std::vector<std::string>{provider_};
+}
+
+absl::StatusOr<std::string> DirectSource::Read(const base::Context& context,
+                                               const base::PackId& pack, uint64_t offset,
+                                               std::span<uint8_t> out) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  if (out.empty()) return provider_;
+  const absl::Status read = store_.Read(context, PackKey(pack), offset, out);
+  if (absl::IsInvalidArgument(read)) {
+    return absl::DataLossError(absl::StrCat("shorter than it was written: ", read.message()));
+  }
+  CEDANA_RETURN_IF_ERROR(read);
+  return provider_;
+}
+
+}  // namespace cedana::direct
