@@ -96,6 +96,15 @@ struct PartsRoute {
 };
 const PartsRoute kOperatorPartsRoutes[] = {
     {{"POST", {"v3", "admin", "collect"}}, Collect},
+    {{"GET", {"v3", "admin", "providers"}}, ListProviders},
+    {{"POST", {"v3", "admin", "providers"}}, AddProvider},
+    {{"POST", {"v3", "admin", "providers", "*", "test"}}, TestProvider},
+    {{"DELETE", {"v3", "admin", "providers", "*"}}, RemoveProvider},
+    {{"GET", {"v3", "admin", "policies"}}, ShowPolicy},
+    {{"PUT", {"v3", "admin", "policies"}}, SetPolicy},
+    {{"GET", {"v3", "admin", "status"}}, GetStatus},
+    {{"POST", {"v3", "admin", "repair"}}, Repair},
+    {{"GET", {"metrics"}}, GetMetrics},
 };
 constexpr char kWrongToken[] = "token: does not have this right";
 
