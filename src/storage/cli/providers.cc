@@ -207,7 +207,8 @@ absl::Status Repair(const AdminOptions& options, bool scrub) {
     PrintJson(answer);
     return absl::OkStatus();
   }
-  for (const auto& [name, counts] : base::Member(answer, "scrubbed").items()) {
+  const Json scrubbed = base::Member(answer, "scrubbed");
+  for (const auto& [name, counts] : scrubbed.items()) {
     if (counts.contains("error")) {
       std::printf("%s: not compared: %s\n", name.c_str(), Text(counts, "error").c_str());
       continue;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
@@ -179,18 +180,26 @@ absl::StatusOr<std::string> OrgCatalog::ReadManifest(const base::Context& contex
   std::vector<ProviderPtr> providers = vault_.providers->Ranked(organisation_, /*writing=*/false);
   // Last those whose copy was found bad or gone: it may have been put back, and its hash tells.
   const auto unlisted = std::stable_partition(providers.begin(), providers.end(), listed);
-  absl::Status last;
+  absl::StatusCode code = absl::StatusCode::kOk;
+  std::vector<std::string> texts;
   for (auto provider = providers.begin(); provider != providers.end(); ++provider) {
     absl::StatusOr<std::string> bytes =
         ReadManifestFrom(context, row, **provider, /*listed=*/provider < unlisted);
     if (bytes.ok()) return bytes;
     CEDANA_RETURN_IF_ERROR(context.Check());
+    const absl::Status& why = bytes.status();
     // That one which should not have it has not is no news.
-    if (last.ok() || !absl::IsNotFound(bytes.status())) last = bytes.status();
+    if (absl::IsNotFound(why) && provider >= unlisted) continue;
+    texts.emplace_back(why.message());
+    // One that may recover outweighs all others.
+    const bool lost = absl::IsNotFound(why) || absl::IsDataLoss(why);
+    if (code == absl::StatusCode::kOk || !lost)
+      code = lost ? absl::StatusCode::kDataLoss : why.code();
   }
-  if (last.ok()) last = absl::UnavailableError("no provider");
-  if (absl::IsNotFound(last)) last = absl::DataLossError(last.message());
-  return base::Annotate(last, absl::StrCat("manifest of ", row.path));
+  if (texts.empty())
+    return absl::DataLossError(absl::StrCat("manifest of ", row.path, ": no provider has it"));
+  return absl::Status(code,
+                      absl::StrCat("manifest of ", row.path, ": ", absl::StrJoin(texts, "; ")));
 }
 
 absl::StatusOr<std::string> OrgCatalog::ReadManifestFrom(const base::Context& context,
