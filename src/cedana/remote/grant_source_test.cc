@@ -14,17 +14,17 @@ using testing::HasSubstr;
 using testing::Not;
 using Kind = Reply::Kind;
 
+constexpr RetryPolicy kRead{.give_up_after = absl::Milliseconds(1500),
+                            .backoff_first = absl::Milliseconds(5),
+                            .backoff_max = absl::Milliseconds(20),
+                            .bounds_attempts = false};
+
 class GrantSourceTest : public testing::Test {
  protected:
   GrantSourceTest()
       : client_(*http::Client::Create({.stall_timeout = absl::Milliseconds(200)})),
         api_(service_.origin(), "token", client_.get()),
-        source_(base::LeaseId(), &api_, client_.get(),
-                {.give_up_after = absl::Milliseconds(600),
-                 .backoff_first = absl::Milliseconds(5),
-                 .backoff_max = absl::Milliseconds(20),
-                 .bounds_attempts = false},
-                {}) {
+        source_(base::LeaseId(), &api_, client_.get(), &health_, {kRead, {}}, {}) {
     for (int i = 0; i < 100000; ++i) bytes_ += static_cast<char>(i * 7);
     Grant({"p", "q"});
     Object("p", {Whole()});
@@ -42,7 +42,7 @@ class GrantSourceTest : public testing::Test {
   // Also checks the bytes.
   absl::StatusOr<std::string> Read(uint64_t offset, size_t size) {
     std::vector<uint8_t> out(size);
-    absl::StatusOr<std::string> provider = source_.Read({}, pack_, offset, out);
+    absl::StatusOr<std::string> provider = source_.Read({}, pack_, offset, out, {});
     if (provider.ok()) {
       EXPECT_EQ(std::string(out.begin(), out.end()), bytes_.substr(offset, size));
     }
@@ -54,6 +54,7 @@ class GrantSourceTest : public testing::Test {
   ScriptedService service_;
   std::unique_ptr<http::Client> client_;
   HttpApi api_;
+  ProviderHealth health_{&base::SystemClock()};
   GrantSource source_;
 };
 
