@@ -99,8 +99,8 @@ class ProviderHealth {
   };
   // The order in which to try `providers` (best first as the service sees it): those that work
   // before those that asked to be left alone, before those whose breaker is open, the least bad
-  // first. Within the ready ones the given order, except that one that is clearly faster here for
-  // such a transfer goes before one that is clearly slower.
+  // first. Within the ready ones the given order, except that one that is clearly faster here goes
+  // before one that is clearly slower: at such transfers, or at what was measured of both instead.
   std::vector<Choice> Order(std::span<const std::string> providers, Direction direction,
                             uint64_t bytes);
   absl::Duration ThrottledFor(const std::string& provider);
@@ -149,7 +149,7 @@ class ProviderHealth {
   };
 
   Provider& Get(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  const Measured* Recent(const Provider& provider, Direction direction, uint64_t bytes,
+  const Measured* Recent(const Provider& provider, size_t direction, size_t size_class,
                          absl::Duration now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Zero: never measured.
   static double EarlierRate(const Provider& provider, Direction direction, uint64_t bytes);
