@@ -247,6 +247,7 @@ void ProviderHealth::Transfer::End(const absl::Status& status) {
     return;
   }
   ++home_->report.failed;
+  home_->report.full = absl::IsResourceExhausted(status);
   home_->last_error = std::string(status.message().substr(0, kErrorBytesMax));
   const absl::Duration retry_after = base::RetryAfter(status);
   if (retry_after > absl::ZeroDuration()) {

@@ -64,6 +64,7 @@ struct ProviderReport {
   int ok = 0;
   int failed = 0;
   std::string last_error;
+  bool full = false;       // said the last failure
   absl::Duration latency;  // until the first byte of an answer; zero: not known
   double bytes_per_s = 0;  // zero: not known
 };
