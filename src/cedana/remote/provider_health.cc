@@ -45,21 +45,31 @@ std::unique_ptr<ProviderHealth::Transfer> ProviderHealth::Begin(const std::strin
 
 // --- the order ----------------------------------------------------------------------------------
 
-const ProviderHealth::Measured* ProviderHealth::Recent(const Provider& provider,
-                                                       Direction direction, uint64_t bytes,
+const ProviderHealth::Measured* ProviderHealth::Recent(const Provider& provider, size_t direction,
+                                                       size_t size_class,
                                                        absl::Duration now) const {
-  const Measured& measured = provider.measured[static_cast<size_t>(direction)][SizeClass(bytes)];
+  const Measured& measured = provider.measured[direction][size_class];
   if (measured.window.count() < kOrderSamplesMin) return nullptr;
   return now - measured.last <= rules_.recent ? &measured : nullptr;
 }
 
 bool ProviderHealth::ClearlyFaster(const Provider& one, const Provider& other, Direction direction,
                                    uint64_t bytes, absl::Duration now) const {
-  const Measured* ours = Recent(one, direction, bytes, now);
-  const Measured* theirs = Recent(other, direction, bytes, now);
-  if (ours == nullptr || theirs == nullptr) return false;
-  return ours->window.MedianOfLast(kOrderSamples) <
-         kClearlyFaster * theirs->window.MedianOfLast(kOrderSamples);
+  const size_t wanted = static_cast<size_t>(direction);
+  // Such transfers where both have made some, else what comes closest: other sizes, then the other
+  // direction. A fresh restore knows the providers from the dump before it.
+  for (const size_t way : {wanted, 1 - wanted}) {
+    const size_t own_class = SizeClass(bytes);
+    for (size_t i = 0; i < kSizeClasses; ++i) {
+      const size_t size_class = (own_class + i) % kSizeClasses;
+      const Measured* ours = Recent(one, way, size_class, now);
+      const Measured* theirs = Recent(other, way, size_class, now);
+      if (ours == nullptr || theirs == nullptr) continue;
+      return ours->window.MedianOfLast(kOrderSamples) <
+             kClearlyFaster * theirs->window.MedianOfLast(kOrderSamples);
+    }
+  }
+  return false;
 }
 
 std::vector<ProviderHealth::Choice> ProviderHealth::Order(std::span<const std::string> providers,
@@ -237,6 +247,7 @@ void ProviderHealth::Transfer::End(const absl::Status& status) {
     return;
   }
   ++home_->report.failed;
+  home_->report.full = absl::IsResourceExhausted(status);
   home_->last_error = std::string(status.message().substr(0, kErrorBytesMax));
   const absl::Duration retry_after = base::RetryAfter(status);
   if (retry_after > absl::ZeroDuration()) {

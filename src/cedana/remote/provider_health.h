@@ -64,6 +64,7 @@ struct ProviderReport {
   int ok = 0;
   int failed = 0;
   std::string last_error;
+  bool full = false;       // said the last failure
   absl::Duration latency;  // until the first byte of an answer; zero: not known
   double bytes_per_s = 0;  // zero: not known
 };
@@ -99,8 +100,8 @@ class ProviderHealth {
   };
   // The order in which to try `providers` (best first as the service sees it): those that work
   // before those that asked to be left alone, before those whose breaker is open, the least bad
-  // first. Within the ready ones the given order, except that one that is clearly faster here for
-  // such a transfer goes before one that is clearly slower.
+  // first. Within the ready ones the given order, except that one that is clearly faster here goes
+  // before one that is clearly slower: at such transfers, or at what was measured of both instead.
   std::vector<Choice> Order(std::span<const std::string> providers, Direction direction,
                             uint64_t bytes);
   absl::Duration ThrottledFor(const std::string& provider);
@@ -149,7 +150,7 @@ class ProviderHealth {
   };
 
   Provider& Get(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  const Measured* Recent(const Provider& provider, Direction direction, uint64_t bytes,
+  const Measured* Recent(const Provider& provider, size_t direction, size_t size_class,
                          absl::Duration now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Zero: never measured.
   static double EarlierRate(const Provider& provider, Direction direction, uint64_t bytes);

@@ -115,7 +115,12 @@ class FaultySource : public PackSource {
   FaultySource(std::unique_ptr<PackSource> inner, FaultPlan* plan)
       : inner_(std::move(inner)), plan_(*plan) {}
   absl::StatusOr<std::string> Read(const base::Context& context, const base::PackId& pack,
-                                   uint64_t offset, std::span<uint8_t> out) override;
+                                   uint64_t offset, std::span<uint8_t> out,
+                                   std::span<const std::string> avoid) override;
+  void ReportDamage(const base::PackId& pack, const std::string& provider,
+                    const absl::Status& what) override {
+    inner_->ReportDamage(pack, provider, what);
+  }
 
  private:
   const std::unique_ptr<PackSource> inner_;
