@@ -200,14 +200,19 @@ TEST(DirectFaultLoop, ALongSaveIsNotCollectedUnderWay) {
 TEST(DirectFaultLoop, ThrottlingSlowsDownInsteadOfFailing) {
   Bucket bucket;
   Daemon ours(&bucket);
-  for (int i = 0; i < 12; ++i) {
+  // Whatever is written is refused twice first, the decision too.
+  constexpr const char* kKinds[] = {"cedana/repository", kIntents, kClaims, kPacks, kIndex,
+                                    kDecisions};
+  for (const char* kind : kKinds) {
     ours.faults.Add(
-        {.skip = 2 * i,
+        {.operation = objstore::Operation::kPut,
+         .prefix = kind,
+         .times = 2,
          .fail = base::WithRetryAfter(absl::UnavailableError("slow down"), absl::Milliseconds(5))});
   }
   const auto saved = ours.Save("one", NewBytes());
   ASSERT_TRUE(saved.ok()) << saved.status();
-  EXPECT_EQ(ours.faults.hits(), 6);
+  EXPECT_EQ(ours.faults.hits(), 2 * static_cast<int>(std::size(kKinds)));
   // Reads that are cut, or come back shorter, are asked for again.
   for (int i = 0; i < 3; ++i) {
     ours.faults.Add({.operation = objstore::Operation::kGet, .prefix = kPacks, .cut_after = 10});

@@ -32,7 +32,7 @@ constexpr ErrorMeaning kMeanings[] = {
 
     {"BlobNotFound", StatusCode::kNotFound},
     {"ResourceNotFound", StatusCode::kNotFound},
-    {"ContainerNotFound", StatusCode::kNotFound},
+    {"ContainerNotFound", StatusCode::kFailedPrecondition},  // set up wrongly, not "no such blob"
 
     {"Md5Mismatch", StatusCode::kDataLoss},
     {"Crc64Mismatch", StatusCode::kDataLoss},

@@ -159,7 +159,7 @@ TEST(AzureError, KnowsTheDocumentedCodes) {
               {403, "UnauthorizedBlobOverwrite", StatusCode::kAlreadyExists},
               {412, "LeaseIdMissing", StatusCode::kFailedPrecondition},
               {404, "BlobNotFound", StatusCode::kNotFound},
-              {404, "ContainerNotFound", StatusCode::kNotFound},
+              {404, "ContainerNotFound", StatusCode::kFailedPrecondition},
               {409, "ContainerBeingDeleted", StatusCode::kFailedPrecondition},
               {409, "BlobImmutableDueToPolicy", StatusCode::kFailedPrecondition},
               {400, "Md5Mismatch", StatusCode::kDataLoss},
