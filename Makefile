@@ -12,7 +12,7 @@ CXX_FILES = git ls-files -- 'src/*.h' 'src/*.cc' 'test/*.h' 'test/*.cc' 'bench/*
 # clang-tidy takes seconds for each file: TIDY='src/core/base/*.cc' looks at some only.
 TIDY ?= src/*.cc
 
-.PHONY: help setup packages build tests unit test test-peers soak demo bench check format tidy asan tsan clean
+.PHONY: help setup packages build tests unit test test-peers soak demo bench bench-outage check format tidy asan tsan clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z -]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -51,6 +51,9 @@ demo: setup build  ## run, dump, list, restore on this machine (as root)
 
 bench: setup tests  ## dump and restore of 1 GiB beside plain CRIU (as root)
 	@bench/run.sh
+
+bench-outage: setup tests  ## the loss of a provider in the middle: 4 GiB, 50 seeded runs; hours (as root)
+	@bench/outage.sh
 
 check: packages format tidy asan tsan  ## format, clang-tidy, unit tests under sanitizers
 
