@@ -104,6 +104,7 @@ class FaultySink : public PackSink {
                                                const base::PackId& pack,
                                                std::span<const uint8_t> bytes,
                                                uint32_t crc32c) override;
+  void SetPatience(absl::Duration patience) override { inner_->SetPatience(patience); }
 
  private:
   const std::unique_ptr<PackSink> inner_;
