@@ -247,6 +247,28 @@ TEST_F(GrantSourceTest, AReadThatLagsIsReadElsewhereUnpaid) {
   EXPECT_TRUE(std::string(out.begin(), out.end()) == bytes_);
 }
 
+TEST_F(GrantSourceTest, AReadThatCreepsIsReadElsewhereThoughNothingElseMoves) {
+  ProviderHealth strict(&base::SystemClock(), {.stall = absl::Milliseconds(100)});
+  for (const char* provider : {"p", "q"}) {
+    auto usual = strict.Begin(provider, Direction::kRead, 50000);
+    base::SystemClock().Sleep(absl::Milliseconds(2));
+    usual->Progress(50000);
+    usual->End(absl::OkStatus());
+  }
+  base::SystemClock().Sleep(absl::Milliseconds(150));
+  GrantSource source(base::LeaseId(), &api_, client_.get(), &strict, {kRead, {}}, {});
+  source.SetTimes(absl::Milliseconds(10), absl::Seconds(3));
+  while (strict.TakeHedge()) {
+  }
+  Reply creeping = Whole();
+  creeping.bytes_per_s = 20000;  // 2.5 s for this range
+  Object("p", {creeping});
+  std::vector<uint8_t> out(50000);
+  const absl::Duration start = base::SystemClock().Monotonic();
+  EXPECT_EQ(*source.Read({}, pack_, 0, out, {}), "q");
+  EXPECT_LT(base::SystemClock().Monotonic() - start, absl::Seconds(1));
+}
+
 TEST_F(GrantSourceTest, AThrottlingProviderIsWaitedForWhereNoOtherIsLeft) {
   Grant({"p"});
   Reply busy = ErrorReply(503, "unavailable", "slow down");

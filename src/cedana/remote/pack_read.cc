@@ -120,7 +120,8 @@ bool PackRead::StartNext() {
 void PackRead::StartBeside(Request& first) {
   const absl::Duration now = Now();
   const bool lagging = first.transfer->Lagging();
-  if (!lagging && now < first.hedge_at) return;
+  const bool unpaid = lagging || first.transfer->Slow();
+  if (!unpaid && now < first.hedge_at) return;
   const std::optional<ProviderHealth::Choice> choice = Next();
   if (!choice.has_value() || choice->readiness == Readiness::kThrottled) return;
   if (!lagging && choice->readiness != Readiness::kReady) return;
@@ -136,7 +137,7 @@ void PackRead::StartBeside(Request& first) {
     }
     return;
   }
-  if (!lagging && !shared_.health->TakeHedge()) {
+  if (!unpaid && !shared_.health->TakeHedge()) {
     shared_.second_reads->Give(bytes);
     first.hedge_at = now + shared_.tick;
     return;

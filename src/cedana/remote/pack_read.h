@@ -6,9 +6,9 @@
 // - A read slower than ProviderHealth::HedgeAfter is asked of another provider as well, when that
 //   one is ready, the hedge is paid for and there is memory for a second answer. The first good
 //   answer wins, and the other request is cancelled.
-// - One that lags (three seconds without progress, a tenth of the usual rate) is read elsewhere as
-//   well, without payment; where memory is missing, a read that has stopped altogether is given up
-//   for it, one that moves goes on.
+// - One that lags (three seconds without progress, a tenth of the usual rate, also where nothing
+//   else is under way to compare with) is read elsewhere as well, without payment; where memory is
+//   missing, a read that has stopped altogether is given up for it, one that moves goes on.
 // - A provider that asked to be left alone is not asked: when no other is left the round ends, with
 //   the time to wait.
 // - Only whole answers reach the caller's buffer while Run is the last to write to it.

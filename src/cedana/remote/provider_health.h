@@ -161,6 +161,8 @@ class ProviderHealth {
   bool JudgeLag(Transfer& transfer, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsSlow(const Transfer& transfer, absl::Duration now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool OthersProgress(const Provider& home, absl::Duration now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   base::Clock& clock_;
   const HealthRules rules_;
@@ -186,6 +188,9 @@ class ProviderHealth::Transfer {
   void End(const absl::Status& status);
   // See the head of this file. Once true it stays so.
   bool Lagging();
+  // Lagging, or at less than a tenth of the usual rate for so long though no other provider moves
+  // anything: where nobody else was asked, that says nothing about the client's own network.
+  bool Slow();
 
   const std::string& provider() const { return name_; }
 
@@ -202,6 +207,9 @@ class ProviderHealth::Transfer {
   const std::string name_;
   const Direction direction_;
   const uint64_t bytes_;
+  // Drops the marks that are older, but for one.
+  void Trim(absl::Duration before);
+
   // Guarded by the mutex of health_.
   Provider* home_ = nullptr;
   absl::Duration started_;

@@ -253,6 +253,20 @@ TEST_F(ProviderHealthTest, ClearlyFasterOnesGoFirstBySizeAndDirection) {
   EXPECT_THAT(OrderOf({"slow", "fast"}, Direction::kRead, kRange), ElementsAre("fast", "slow"));
 }
 
+TEST_F(ProviderHealthTest, OneThatLosesAgainstEveryHedgeGoesLast) {
+  for (int i = 0; i < 3; ++i) {
+    Move("fast", Direction::kRead, kRange, absl::Milliseconds(20));
+    auto creeping = health_.Begin("creeping", Direction::kRead, kRange);
+    Wait(absl::Milliseconds(1500));
+    creeping->Progress(1000);
+    creeping->End(absl::CancelledError("another answer was first"));
+    // Dropped at once, for other reasons: says nothing.
+    health_.Begin("unknown", Direction::kRead, kRange)->End(absl::CancelledError("ended"));
+  }
+  EXPECT_THAT(OrderOf({"creeping", "fast", "unknown"}, Direction::kRead, kRange),
+              ElementsAre("fast", "creeping", "unknown"));
+}
+
 TEST_F(ProviderHealthTest, AFewSlowAnswersDoNotTurnTheOrder) {
   for (int i = 0; i < 20; ++i) {
     Move("fast", Direction::kRead, kRange, absl::Milliseconds(i % 5 == 0 ? 2000 : 5));
