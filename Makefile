@@ -9,8 +9,7 @@ JOBS ?= $(shell nproc)
 # Looked up when used: on a bare machine `setup` installs ccache first.
 LAUNCHER = $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache)
 CXX_FILES = git ls-files -- 'src/*.h' 'src/*.cc' 'test/*.h' 'test/*.cc' 'bench/*.h' 'bench/*.cc'
-# clang-tidy takes seconds for each file: TIDY='src/core/base/*.cc' looks at some only.
-TIDY ?= src/*.cc
+TIDY ?= src
 
 .PHONY: help setup packages build tests unit test test-peers soak demo bench bench-outage check format tidy asan tsan clean
 
@@ -60,14 +59,11 @@ check: packages format tidy asan tsan  ## format, clang-tidy, unit tests under s
 format:  ## sources that clang-format would change are errors
 	@$(CXX_FILES) | xargs -r clang-format --dry-run -Werror
 
-tidy: packages  ## clang-tidy; TIDY='pattern…' limits the files
-	@cmake --preset release -B build/tidy/build -DCEDANA_UNITY=OFF >/dev/null
+tidy: packages  ## clang-tidy; TIDY=src/core/http limits the folders
+	@cmake --preset release -B build/tidy/build >/dev/null
 	@ninja -C build/tidy/build -j $(JOBS) cedana_proto >/dev/null
-	@# Without g++'s precompiled headers, which clang cannot read.
-	@sed -E 's/ -Winvalid-pch//; s/ -include [^ ]*cmake_pch\.hxx//' build/tidy/build/compile_commands.json \
-	  >build/tidy/compile_commands.json
-	@git ls-files -- $(TIDY) ':!*_test.cc' | \
-	  xargs -r -n 1 -P $(JOBS) clang-tidy -p build/tidy --quiet --warnings-as-errors='*'
+	@scripts/tidy_sources.py build/tidy '$(TIDY)' | \
+	  xargs -r -n 1 -P $(JOBS) clang-tidy -p build/tidy --quiet
 
 asan tsan: packages  ## unit tests under ASan and UBSan, or under TSan
 	@[[ -f build/$@/build.ninja ]] || cmake --preset $@ $(LAUNCHER)

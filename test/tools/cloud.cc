@@ -13,8 +13,11 @@
 #include "core/base/status.h"
 #include "core/http/server.h"
 #include "core/objstore/directory_store.h"
+#include "core/objstore/testing/azure_imposter.h"
+#include "core/objstore/testing/gcs_imposter.h"
 #include "core/objstore/testing/imposter.h"
 #include "core/objstore/testing/s3_imposter.h"
+#include "core/objstore/testing/service_account.h"
 
 namespace cedana {
 namespace {
@@ -24,6 +27,7 @@ using objstore::Imposter;
 using objstore::Operation;
 
 struct Options {
+  std::string dialect = "s3";
   std::string data;
   std::string credentials;
   uint16_t port = 0;
@@ -38,7 +42,9 @@ absl::StatusOr<Options> ParseOptions(int argc, char** argv) {
     const std::string value = argv[i + 1];
     int number = 0;
     const bool is_number = absl::SimpleAtoi(value, &number) && number >= 0 && number <= 65535;
-    if (name == "--data") {
+    if (name == "--dialect" && (value == "s3" || value == "gcs" || value == "azure")) {
+      options.dialect = value;
+    } else if (name == "--data") {
       options.data = value;
     } else if (name == "--credentials") {
       options.credentials = value;
@@ -137,19 +143,44 @@ absl::Status Obey(Imposter& cloud, http::Exchange& exchange) {
   return absl::NotFoundError(absl::StrCat(request.path, ": no such control"));
 }
 
+// What speaks the dialect, and the credentials that it takes.
+struct Cloud {
+  std::unique_ptr<objstore::ImposterDialect> dialect;
+  Json credentials;
+};
+
+Cloud MakeCloud(const std::string& dialect, objstore::ObjectStore* objects) {
+  if (dialect == "gcs") {
+    const objstore::GcsCredentials& account = objstore::TestServiceAccount();
+    return {objstore::MakeGcsImposter({.client_email = account.client_email,
+                                       .public_key = objstore::TestServiceAccountPublicKey()},
+                                      objects),
+            {{"type", "service_account"},
+             {"client_email", account.client_email},
+             {"private_key", account.private_key}}};
+  }
+  if (dialect == "azure") {
+    const objstore::AzureImposterOptions azure;
+    return {objstore::MakeAzureImposter(azure, objects),
+            {{"account", azure.account}, {"key", azure.key_base64}}};
+  }
+  const objstore::S3ImposterOptions s3;
+  return {objstore::MakeS3Imposter(s3, objects),
+          {{"access_key_id", s3.credentials.access_key_id},
+           {"secret_access_key", s3.credentials.secret_access_key}}};
+}
+
 absl::Status Run(const Options& options) {
   CEDANA_RETURN_IF_ERROR(base::MakeDirs(options.data, 0755));
   CEDANA_ASSIGN_OR_RETURN(const auto objects, objstore::DirectoryStore::Open(options.data));
-  const objstore::S3ImposterOptions s3;
+  Cloud made = MakeCloud(options.dialect, objects.get());
   if (!options.credentials.empty()) {
-    const Json secret = {{"access_key_id", s3.credentials.access_key_id},
-                         {"secret_access_key", s3.credentials.secret_access_key}};
     CEDANA_RETURN_IF_ERROR(
-        base::WriteFileAtomic(options.credentials, base::DumpJson(secret), 0600));
+        base::WriteFileAtomic(options.credentials, base::DumpJson(made.credentials), 0600));
   }
-  CEDANA_ASSIGN_OR_RETURN(const auto cloud,
-                          Imposter::Start({.port = options.port, .seed = options.seed},
-                                          objstore::MakeS3Imposter(s3, objects.get())));
+  CEDANA_ASSIGN_OR_RETURN(
+      const auto cloud,
+      Imposter::Start({.port = options.port, .seed = options.seed}, std::move(made.dialect)));
   const auto control = [&cloud](http::Exchange& exchange) {
     const absl::Status done = Obey(*cloud, exchange);
     const std::string answer =

@@ -27,6 +27,7 @@ const std::map<std::string, std::string>& GroupSummaries() {
       {"job checkpoint", "Checkpoints of a job"},
       {"checkpoint", "Checkpoints of a job (alias of `job checkpoint`)"},
       {"plugin", "Plugins: storage back ends and the CRIU that this machine needs"},
+      {"storage", "Storages that are used without the service"},
       {"daemon", "The daemon"},
   };
   return summaries;
@@ -130,8 +131,9 @@ std::string CommandHelp(const Command& command, const CLI::App& app) {
 const std::vector<Command>& Commands() {
   static const auto& commands = *[] {
     auto* all = new std::vector<Command>;
-    for (auto family : {RunCommands, DumpCommands, RestoreCommands, AttachCommands, JobCommands,
-                        CheckpointCommands, PluginCommands, CheckCommands, ProgramCommands}) {
+    for (auto family :
+         {RunCommands, DumpCommands, RestoreCommands, AttachCommands, JobCommands,
+          CheckpointCommands, PluginCommands, CheckCommands, StorageCommands, ProgramCommands}) {
       for (Command& command : family()) all->push_back(std::move(command));
     }
     return all;

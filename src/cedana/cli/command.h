@@ -85,6 +85,7 @@ std::vector<Command> JobCommands();
 std::vector<Command> CheckpointCommands();
 std::vector<Command> PluginCommands();
 std::vector<Command> CheckCommands();
+std::vector<Command> StorageCommands();
 std::vector<Command> ProgramCommands();  // daemon start, version, completion
 
 }  // namespace cedana::cli

@@ -22,6 +22,9 @@ namespace cedana::direct {
 namespace {
 
 constexpr size_t kBatch = 256;
+// A provider has many machines, each with a clock: a pack may seem a little older than the intent
+// before it.
+constexpr absl::Duration kClockSlack = absl::Minutes(10);
 
 using TimeOfSave = absl::flat_hash_map<base::SaveId, absl::Time>;
 
@@ -66,11 +69,14 @@ class Collection {
   const bool dry_run_;
   absl::Time old_;
   absl::Time horizon_;  // packs from before it belong to decided saves
+  TimeOfSave intents_;
   absl::flat_hash_set<base::SaveId> live_;
+  absl::flat_hash_set<base::SaveId> signed_lately_;
   absl::flat_hash_set<base::SaveId> kept_;
   absl::flat_hash_set<std::string> kept_claims_;  // keys
   absl::flat_hash_set<base::PackId> needed_;
   std::vector<base::SaveId> ended_;
+  absl::flat_hash_set<base::SaveId> tombstones_;  // mark and intent stay
   std::vector<base::SaveId> old_marks_;
   Collected counts_;
 };
@@ -87,24 +93,31 @@ absl::StatusOr<TimeOfSave> Collection::ListSaves(const char* prefix) {
 }
 
 absl::Status Collection::FenceSilentSaves() {
-  CEDANA_ASSIGN_OR_RETURN(const TimeOfSave intents, ListSaves(kIntents));
+  CEDANA_ASSIGN_OR_RETURN(intents_, ListSaves(kIntents));
   CEDANA_ASSIGN_OR_RETURN(TimeOfSave signs, ListSaves(kBeats));
   CEDANA_ASSIGN_OR_RETURN(const TimeOfSave decided, ListSaves(kDecisions));
-  for (const auto& [save, time] : intents) {
+  CEDANA_ASSIGN_OR_RETURN(const TimeOfSave marks, ListSaves(kDeletions));
+  for (const auto& [save, time] : intents_) {
     const auto [sign, added] = signs.try_emplace(save, time);
     if (!added) sign->second = std::max(sign->second, time);
   }
   for (const auto& [save, sign] : signs) {
-    if (decided.contains(save)) continue;
+    if (!IsOld(sign)) signed_lately_.insert(save);
+    // A mark says that the save was committed once.
+    if (decided.contains(save) || marks.contains(save)) continue;
     if (!IsOld(sign)) {
       live_.insert(save);
-      const auto intent = intents.find(save);
-      horizon_ = std::min(horizon_, intent == intents.end() ? sign : intent->second);
+      const auto intent = intents_.find(save);
+      const absl::Time begun = intent == intents_.end() ? sign : intent->second;
+      horizon_ = std::min(horizon_, begun - kClockSlack);
       continue;
     }
+    if (!dry_run_) {
+      CEDANA_ASSIGN_OR_RETURN(const Decision decision,
+                              EndUncommitted(context_, site_, save, DecisionState::kFenced));
+      if (decision.state != DecisionState::kFenced) continue;  // it was decided just now
+    }
     ++counts_.fenced_saves;
-    if (dry_run_) continue;
-    CEDANA_RETURN_IF_ERROR(EndUncommitted(context_, site_, save, DecisionState::kFenced).status());
   }
   return absl::OkStatus();
 }
@@ -125,7 +138,14 @@ absl::Status Collection::SortDecisions() {
     }
   }
   for (const auto& [save, time] : marks) {
-    if (IsOld(time) && !kept_.contains(save)) old_marks_.push_back(save);
+    if (!IsOld(time) || kept_.contains(save)) continue;
+    // Its owner has not learnt that it was committed, and may send the commit again, whenever it
+    // wakes up: the mark hides that for ever, the intent says why it stays.
+    if (intents_.contains(save)) {
+      tombstones_.insert(save);
+    } else {
+      old_marks_.push_back(save);
+    }
   }
   return absl::OkStatus();
 }
@@ -134,7 +154,7 @@ absl::Status Collection::SortDecision(const Decision& decision, absl::Time decid
                                       const TimeOfSave& marks) {
   if (decision.state == DecisionState::kFenced) return absl::OkStatus();  // stays for ever
   if (decision.state == DecisionState::kAborted) {
-    if (!IsOld(decided)) return absl::OkStatus();
+    if (!IsOld(decided) || signed_lately_.contains(decision.save)) return absl::OkStatus();
     ++counts_.ended_saves;
     ended_.push_back(decision.save);
     return absl::OkStatus();
@@ -157,8 +177,8 @@ absl::Status Collection::SortDecision(const Decision& decision, absl::Time decid
   return absl::OkStatus();
 }
 
-// What is old and belongs to no save that is kept or live. Intents and beats of kept ones go, too:
-// their saves are decided.
+// What is old and belongs to no save that is kept or live. Beats of kept ones go, too: their saves
+// are decided. Their intents stay, for the owner alone removes the intent of a commit.
 absl::Status Collection::RemoveLeftovers() {
   std::vector<std::string> keys;
   CEDANA_RETURN_IF_ERROR(
@@ -173,7 +193,10 @@ absl::Status Collection::RemoveLeftovers() {
   for (const char* prefix : {kIntents, kBeats, kLooks}) {
     CEDANA_ASSIGN_OR_RETURN(const TimeOfSave times, ListSaves(prefix));
     for (const auto& [save, time] : times) {
-      if (IsOld(time) && !live_.contains(save)) keys.push_back(SaveKey(prefix, save).text());
+      const bool commits_intent = absl::string_view(prefix) == kIntents &&
+                                  (kept_.contains(save) || tombstones_.contains(save));
+      if (!IsOld(time) || live_.contains(save) || commits_intent) continue;
+      keys.push_back(SaveKey(prefix, save).text());
     }
   }
   return Remove(keys);
@@ -200,7 +223,8 @@ absl::Status Collection::FindOldClaims(std::vector<std::string>* keys) {
                     {{"object", key}, {"error", claim.status().ToString()}});
       continue;
     }
-    if (!IsWanted(claim->save)) keys->push_back(key);
+    // That of a kept save on another name than it was committed under goes, too.
+    if (!live_.contains(claim->save)) keys->push_back(key);
   }
   return absl::OkStatus();
 }
@@ -236,7 +260,7 @@ absl::Status Collection::RemovePacks() {
 absl::Status Collection::Remove(const std::vector<std::string>& keys) {
   counts_.small_objects += keys.size();
   if (dry_run_) return absl::OkStatus();
-  return ForEachAtOnce(keys.size(), [&](size_t i) {
+  return ForEachAtOnce(site_.at_once, keys.size(), [&](size_t i) {
     return site_.store->Delete(context_, objstore::ObjectKey::Parse(keys[i]).value());
   });
 }
@@ -245,6 +269,7 @@ absl::Status Collection::Remove(const std::vector<std::string>& keys) {
 
 absl::StatusOr<Collected> CollectRepository(const base::Context& context, const Site& site,
                                             bool dry_run) {
+  CEDANA_RETURN_IF_ERROR(CheckCreatesAtomically(*site.store));
   return Collection(context, site, dry_run).Run();
 }
 

@@ -26,7 +26,7 @@ absl::StatusOr<std::optional<Decision>> ReadDecision(const base::Context& contex
 absl::StatusOr<std::vector<std::optional<Decision>>> ReadDecisions(
     const base::Context& context, const Site& site, const std::vector<base::SaveId>& saves) {
   std::vector<std::optional<Decision>> decisions(saves.size());
-  CEDANA_RETURN_IF_ERROR(ForEachAtOnce(saves.size(), [&](size_t i) {
+  CEDANA_RETURN_IF_ERROR(ForEachAtOnce(site.at_once, saves.size(), [&](size_t i) {
     CEDANA_ASSIGN_OR_RETURN(decisions[i], ReadDecision(context, site, saves[i]));
     return absl::OkStatus();
   }));

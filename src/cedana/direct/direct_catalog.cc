@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "cedana/direct/decisions.h"
 #include "cedana/direct/object_io.h"
+#include "cedana/direct/parallel.h"
 #include "core/base/status.h"
 #include "core/codec/crc32c.h"
 #include "core/format/bytes.h"
@@ -15,7 +16,8 @@ namespace {
 
 using transfer::SaveOutcome;
 
-constexpr int kSuffixesMax = 1000;  // of a generated name
+constexpr int kSuffixesMax = 1000;                       // of a generated name
+constexpr absl::Duration kSettleMax = absl::Seconds(2);  // a process may be frozen meanwhile
 constexpr size_t kIndexHeadMax =
     16;  // entries that are looked at for the newest; some may be foreign
 
@@ -45,7 +47,7 @@ absl::StatusOr<Repository> DirectCatalog::OpenedRepository(const base::Context& 
 }
 
 absl::StatusOr<Site> DirectCatalog::OpenSite(const base::Context& context, bool create) {
-  Site site{&store_, nullptr, options_.times, options_.services};
+  Site site{&store_, nullptr, options_.times, options_.services, options_.at_once};
   {
     absl::MutexLock lock(&mutex_);
     site.repository = repository_.get();
@@ -75,6 +77,7 @@ absl::StatusOr<transfer::BegunSave> DirectCatalog::Begin(const base::Context& co
                                                          const transfer::BeginRequest& request) {
   CEDANA_RETURN_IF_ERROR(context.Check());
   CEDANA_RETURN_IF_ERROR(CheckName(request.path));
+  CEDANA_RETURN_IF_ERROR(CheckCreatesAtomically(store_));
   CEDANA_ASSIGN_OR_RETURN(const Site site, OpenSite(context, /*create=*/true));
   if (const std::optional<OpenSave> save = FindSave(request.save); save.has_value()) {
     return Begun(*site.repository, save->name);
@@ -83,10 +86,14 @@ absl::StatusOr<transfer::BegunSave> DirectCatalog::Begin(const base::Context& co
   CEDANA_RETURN_IF_ERROR(
       PutOnce(context, store_, SaveKey(kIntents, request.save),
               SealIntent(request.save, request.checkpoint, site.repository->keys)));
-  absl::StatusOr<OpenSave> save = ClaimFreeName(context, site, request);
+  CEDANA_ASSIGN_OR_RETURN(const auto intent, store_.Head(context, SaveKey(kIntents, request.save)));
+  if (!intent.has_value()) return absl::UnavailableError("the intent just written is not there");
+  absl::StatusOr<OpenSave> save =
+      ClaimFreeName(context, site, request, FirstTurn(intent->modified));
   if (absl::IsAlreadyExists(save.status())) {
-    // Nothing but the intent was left.
-    store_.Delete(context, SaveKey(kIntents, request.save)).IgnoreError();
+    // Ended, so that what it wrote means nothing from now on. Nothing is removed: a removal that is
+    // late, or repeated, must never meet what somebody else has written since.
+    EndUncommitted(context, site, request.save, DecisionState::kAborted).status().IgnoreError();
   }
   CEDANA_RETURN_IF_ERROR(save.status());
   // An abort may have come before its begin.
@@ -99,12 +106,14 @@ absl::StatusOr<transfer::BegunSave> DirectCatalog::Begin(const base::Context& co
 }
 
 absl::StatusOr<DirectCatalog::OpenSave> DirectCatalog::ClaimFreeName(
-    const base::Context& context, const Site& site, const transfer::BeginRequest& request) {
+    const base::Context& context, const Site& site, const transfer::BeginRequest& request,
+    uint32_t first_turn) {
   OpenSave save;
   save.request = request;
   save.name = request.path;
   for (int suffix = 2;; ++suffix) {
-    const absl::StatusOr<uint32_t> turn = ClaimName(context, site, request.save, save.name);
+    const absl::StatusOr<uint32_t> turn =
+        ClaimName(context, site, request.save, save.name, first_turn);
     if (turn.ok()) {
       save.turn = *turn;
       return save;
@@ -175,6 +184,11 @@ absl::StatusOr<transfer::CheckpointInfo> DirectCatalog::Commit(
   if (request.path != save->name || request.checkpoint != save->request.checkpoint) {
     return absl::InvalidArgumentError("the commit is not of this save");
   }
+  for (const transfer::StoredPack& pack : request.packs) {
+    // Nothing would keep another save's packs until this one is committed (direct.md, "What is not
+    // promised").
+    if (!pack.own) return absl::InvalidArgumentError("the commit refers to a pack of another save");
+  }
   CEDANA_ASSIGN_OR_RETURN(const Site site, OpenSite(context, /*create=*/false));
 
   // Before the decision nothing is committed, whatever the error.
@@ -197,26 +211,50 @@ absl::StatusOr<transfer::CheckpointInfo> DirectCatalog::Commit(
   decision.codec = request.codec;
   decision.facts = request.facts;
   decision.manifest = request.manifest;
-  CEDANA_RETURN_IF_ERROR(Decide(context, site, decision));
+  CEDANA_RETURN_IF_ERROR(Decide(context, site, decision, save->may_be_decided));
 
-  // Committed (I1); what follows is for people.
+  // Committed (I1).
   transfer::CheckpointInfo info = InfoOf(decision);
-  const auto written = store_.Head(context, SaveKey(kDecisions, request.save));
-  info.created =
-      written.ok() && written->has_value() ? (*written)->modified : options_.services.clock->Now();
+  info.created = SettleCommit(context, site, request.save);
   absl::MutexLock lock(&mutex_);
   OpenSave& kept = saves_.at(request.save);
   if (!kept.committed.has_value()) kept.committed = info;
   return *kept.committed;
 }
 
+// The owner knows now, so nobody asks again for this decision: the intent goes, and with it the
+// need for a tombstone (direct.md, "Collection"). Failing at it costs nothing but that. Returns
+// when the decision was written, for people.
+absl::Time DirectCatalog::SettleCommit(const base::Context& context, const Site& site,
+                                       const base::SaveId& save) {
+  const base::Context brief = context.WithTimeout(kSettleMax);
+  absl::Time created = options_.services.clock->Now();
+  ForEachAtOnce(site.at_once, 2, [&](size_t i) {
+    if (i == 0) return store_.Delete(brief, SaveKey(kIntents, save));
+    const auto written = store_.Head(brief, SaveKey(kDecisions, save));
+    if (written.ok() && written->has_value()) created = (*written)->modified;
+    return absl::OkStatus();
+  }).IgnoreError();
+  return created;
+}
+
 // The one object that makes a checkpoint visible. A single attempt.
 absl::Status DirectCatalog::Decide(const base::Context& context, const Site& site,
-                                   const Decision& decision) {
+                                   const Decision& decision, bool may_be_decided) {
   CEDANA_ASSIGN_OR_RETURN(const std::string bytes, SealDecision(decision, site.repository->keys));
+  if (may_be_decided) {
+    // What was decided may have been deleted and collected since: it must not come back.
+    const absl::StatusOr<bool> deleted = IsDeleted(context, site, decision.save);
+    if (!deleted.ok()) return absl::UnknownError(deleted.status().message());
+    if (*deleted) return absl::OkStatus();  // so it had been committed
+  }
   const absl::Status put =
       store_.inner().Put(context, SaveKey(kDecisions, decision.save), format::AsBytes(bytes),
                          {.crc32c = codec::Crc32c(format::AsBytes(bytes))});
+  if (!put.ok() && !absl::IsAlreadyExists(put)) {
+    absl::MutexLock lock(&mutex_);
+    saves_.at(decision.save).may_be_decided = true;
+  }
   // A store that says "try again later" may have done it all the same (S3's InternalError).
   if (absl::IsUnavailable(put)) return absl::UnknownError(put.message());
   if (!absl::IsAlreadyExists(put)) return put;

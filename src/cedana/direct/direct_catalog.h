@@ -30,6 +30,7 @@ class DirectCatalog : public transfer::Catalog {
     std::optional<format::Key256> key;  // of the key file
     Times times;
     base::Services services;
+    size_t at_once = kRequestsAtOnce;
   };
   // Borrows `store`. Connects to nothing yet; the first Begin creates the repository.
   DirectCatalog(RetryingStore* store, Options options)
@@ -64,6 +65,7 @@ class DirectCatalog : public transfer::Catalog {
     std::string name;
     uint32_t turn = 0;
     std::optional<IndexEntry> entry;                    // drawn by the first attempt to commit
+    bool may_be_decided = false;                        // an attempt's answer is not known
     std::optional<transfer::CheckpointInfo> committed;  // what was answered
   };
   struct Hold {
@@ -74,10 +76,13 @@ class DirectCatalog : public transfer::Catalog {
   absl::StatusOr<Site> OpenSite(const base::Context& context, bool create);
   std::optional<OpenSave> FindSave(const base::SaveId& save);
   absl::StatusOr<OpenSave> ClaimFreeName(const base::Context& context, const Site& site,
-                                         const transfer::BeginRequest& request);
+                                         const transfer::BeginRequest& request,
+                                         uint32_t first_turn);
   absl::StatusOr<IndexEntry> EnterIndex(const base::Context& context, const Site& site,
                                         const OpenSave& save, const transfer::JobFacts& facts);
-  absl::Status Decide(const base::Context& context, const Site& site, const Decision& decision);
+  absl::Status Decide(const base::Context& context, const Site& site, const Decision& decision,
+                      bool may_be_decided);
+  absl::Time SettleCommit(const base::Context& context, const Site& site, const base::SaveId& save);
   transfer::BegunSave Begun(const Repository& repository, const std::string& name) const;
 
   RetryingStore& store_;

@@ -230,6 +230,137 @@ TEST(DirectCatalog, ForeignAndDamagedObjects) {
   EXPECT_EQ(bucket.Keys(kPacks).size(), 2u);
 }
 
+// A store whose create-only is no more than a look before the write.
+class LooksFirst final : public objstore::ObjectStore {
+ public:
+  explicit LooksFirst(objstore::ObjectStore* inner) : inner_(*inner) {}
+  absl::Status Put(const base::Context& context, const objstore::ObjectKey& key,
+                   std::span<const uint8_t> bytes, const objstore::PutOptions& options) override {
+    return inner_.Put(context, key, bytes, options);
+  }
+  absl::Status Get(const base::Context& context, const objstore::ObjectKey& key, uint64_t offset,
+                   std::optional<uint64_t> length,
+                   const std::function<absl::Status(std::span<const uint8_t>)>& sink) override {
+    return inner_.Get(context, key, offset, length, sink);
+  }
+  absl::StatusOr<std::optional<objstore::ObjectInfo>> Head(
+      const base::Context& context, const objstore::ObjectKey& key) override {
+    return inner_.Head(context, key);
+  }
+  absl::StatusOr<std::vector<objstore::ObjectInfo>> List(const base::Context& context,
+                                                         const std::string& prefix,
+                                                         const std::string& after,
+                                                         size_t limit) override {
+    return inner_.List(context, prefix, after, limit);
+  }
+  absl::Status Delete(const base::Context& context, const objstore::ObjectKey& key) override {
+    return inner_.Delete(context, key);
+  }
+  objstore::Capabilities capabilities() const override { return {.creates_atomically = false}; }
+
+ private:
+  objstore::ObjectStore& inner_;
+};
+
+TEST(DirectCatalog, AStoreThatMayOverwriteIsNotShared) {
+  Bucket bucket;
+  LooksFirst store(&bucket.memory);
+  RetryingStore retrying(&store, "s3://bucket/folder", FewTries(), {});
+  DirectCatalog catalog(&retrying, {});
+  const absl::Status status = catalog.Begin({}, NewSave("name")).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("s3://bucket/folder: the store cannot"));
+  EXPECT_THAT(bucket.Keys(), IsEmpty());
+  Daemon a(&bucket);
+  ASSERT_TRUE(a.Save("one", "x").ok());
+  const auto repository = a.catalog.OpenedRepository({});
+  ASSERT_TRUE(repository.ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      CollectRepository({}, {&retrying, &*repository, Times(), {}}, false).status()));
+}
+
+// What the interleavings found, one by one.
+
+// Ours has listed a name's claims, of which the first is free. Before it writes its own, that one
+// is collected and another save takes the name, under the first turn again if it may.
+TEST(DirectCatalog, ATurnThatWasCollectedIsNotMistakenForTheOneSeen) {
+  for (int step = 1; step < 25; ++step) {
+    Bucket bucket;
+    Daemon ours(&bucket);
+    Daemon other(&bucket);
+    ASSERT_TRUE(other.Save("name", "first").ok());
+    ASSERT_TRUE(other.catalog.Delete({}, "name").ok());
+    bucket.clock.Advance(kDay);
+    const auto theirs = NewSave("name");
+    bool they_have_it = false;
+    ours.hooks.Before(step, [&] {
+      ASSERT_TRUE(other.Collect().ok());
+      they_have_it = other.catalog.Begin({}, theirs).ok();
+    });
+    const bool we_have_it = ours.catalog.Begin({}, NewSave("name")).ok();
+    EXPECT_FALSE(we_have_it && they_have_it) << "step " << step;
+  }
+}
+
+// A begin that broke off after its claim, and is made again, looks at the others' claims, too.
+TEST(DirectCatalog, ARepeatedBeginDoesNotTakeItsOldClaimForTheName) {
+  Bucket bucket;
+  Daemon ours(&bucket, OneTry());
+  Daemon other(&bucket);
+  ASSERT_TRUE(other.Save("kept", "x").ok());
+  const auto request = NewSave("name");
+  ours.faults.Add({.operation = objstore::Operation::kPut, .prefix = kClaims, .lose_reply = true});
+  ASSERT_FALSE(ours.catalog.Begin({}, request).ok());
+  // Somebody whose look was before our claim has a later turn.
+  const auto repository = other.catalog.OpenedRepository({});
+  ASSERT_TRUE(repository.ok());
+  const auto theirs = NewSave("name");
+  const std::string tag = repository->NameTag("name");
+  const uint32_t turn = FirstTurn(bucket.clock.Now()) + 7;
+  ASSERT_TRUE(PutOnce({}, other.store, SaveKey(kIntents, theirs.save),
+                      SealIntent(theirs.save, theirs.checkpoint, repository->keys))
+                  .ok());
+  ASSERT_TRUE(PutOnce({}, other.store, ClaimKey(tag, turn),
+                      SealClaim({theirs.save, "name", turn}, repository->keys))
+                  .ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(ours.catalog.Begin({}, request).status()));
+}
+
+// The answer to a commit is lost, and its daemon stands still for days. Meanwhile the checkpoint is
+// deleted and collected. Then the commit is sent again.
+TEST(DirectCatalog, ACommitRepeatedAfterDaysDoesNotBringBackWhatWasCollected) {
+  Bucket bucket;
+  Daemon ours(&bucket, OneTry());
+  Daemon other(&bucket);
+  const auto request = NewSave("name");
+  ASSERT_TRUE(ours.catalog.Begin({}, request).ok());
+  ours.faults.Add(
+      {.operation = objstore::Operation::kPut, .prefix = kDecisions, .lose_reply = true});
+  EXPECT_TRUE(absl::IsUnknown(ours.catalog.Commit({}, CommitOf(request, "name")).status()));
+  ASSERT_TRUE(other.catalog.Delete({}, "name").ok());
+  for (int round = 0; round < 3; ++round) {
+    bucket.clock.Advance(kDay);
+    ASSERT_TRUE(other.Collect().ok());
+  }
+  EXPECT_FALSE(bucket.Has(SaveKey(kDecisions, request.save)));
+  // It had been committed, and is deleted: both stay true.
+  EXPECT_TRUE(ours.catalog.Commit({}, CommitOf(request, "name")).ok());
+  EXPECT_EQ(other.Names(), Names());
+  bucket.clock.Advance(kDay);
+  ASSERT_TRUE(other.Collect().ok());
+  EXPECT_THAT(bucket.Keys(), ElementsAre("cedana/repository"));
+}
+
+TEST(DirectCatalog, ACommitThatRefersToOthersPacksIsRefused) {
+  Bucket bucket;
+  Daemon a(&bucket);
+  const auto request = NewSave("name");
+  ASSERT_TRUE(a.catalog.Begin({}, request).ok());
+  auto commit = CommitOf(request, "name");
+  commit.packs.push_back({.own = false});
+  EXPECT_TRUE(absl::IsInvalidArgument(a.catalog.Commit({}, commit).status()));
+}
+
 TEST(DirectCatalog, ADecisionMovedToAnotherSaveDoesNotOpen) {
   Bucket bucket;
   Daemon a(&bucket);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@ namespace {
 
 // Each lost race means that somebody else has won the name, or given it up, meanwhile.
 constexpr int kRacesMax = 16;
+constexpr int kTurnsPerHourBits = 8;
 
 using Claims = std::map<uint32_t, Claim>;  // by turn
 
@@ -66,6 +68,7 @@ absl::StatusOr<bool> IsFree(const base::Context& context, const Site& site, cons
                             EndUncommitted(context, site, claim.save, DecisionState::kFenced));
   }
   if (decision->state != DecisionState::kCommitted) return true;
+  if (decision->name != claim.name || decision->turn != claim.turn) return true;
   return IsDeleted(context, site, claim.save);
 }
 
@@ -75,34 +78,38 @@ absl::Status Taken(const std::string& name) {
 
 }  // namespace
 
+uint32_t FirstTurn(absl::Time intent) {
+  const int64_t hours = std::max<int64_t>(absl::ToUnixSeconds(intent) / 3600, 0);
+  return static_cast<uint32_t>(std::max<int64_t>(hours << kTurnsPerHourBits, 1));
+}
+
 absl::StatusOr<uint32_t> ClaimName(const base::Context& context, const Site& site,
-                                   const base::SaveId& save, const std::string& name) {
+                                   const base::SaveId& save, const std::string& name,
+                                   uint32_t first_turn) {
   const std::string name_tag = site.repository->NameTag(name);
+  std::set<std::pair<uint32_t, base::SaveId>> free_claims;  // for good, so they are asked once
   for (int race = 0; race < kRacesMax; ++race) {
-    CEDANA_ASSIGN_OR_RETURN(const Claims seen, ReadClaims(context, site, name_tag));
-    uint32_t turn = 1;
-    for (const auto& [number, claim] : seen) {
-      if (claim.save == save) return number;
+    CEDANA_ASSIGN_OR_RETURN(const Claims claims, ReadClaims(context, site, name_tag));
+    uint32_t turn = first_turn;
+    std::optional<uint32_t> ours;
+    for (const auto& [number, claim] : claims) {
+      turn = std::max(turn, number + 1);
+      if (claim.save == save) {
+        ours = number;
+        continue;
+      }
+      if (free_claims.contains({number, claim.save})) continue;
       CEDANA_ASSIGN_OR_RETURN(const bool free, IsFree(context, site, claim));
       if (!free) return Taken(name);
-      turn = number + 1;
+      free_claims.emplace(number, claim.save);
     }
-    const objstore::ObjectKey key = ClaimKey(name_tag, turn);
-    const absl::Status put =
-        PutOnce(context, *site.store, key, SealClaim({save, name, turn}, site.repository->keys));
-    if (absl::IsAlreadyExists(put)) continue;  // somebody was faster: is it free, is it ours?
-    CEDANA_RETURN_IF_ERROR(put);
-    // Everyone writes before looking, so of two that started from different lists (one was
-    // collected meanwhile) at least one sees the other here and steps back.
-    CEDANA_ASSIGN_OR_RETURN(const Claims after, ReadClaims(context, site, name_tag));
-    for (const auto& [number, claim] : after) {
-      if (number == turn || seen.contains(number)) continue;
-      CEDANA_ASSIGN_OR_RETURN(const bool free, IsFree(context, site, claim));
-      if (free) continue;
-      site.store->Delete(context, key).IgnoreError();  // else it ends with this save
-      return Taken(name);
-    }
-    return turn;
+    // Everyone looks after writing, so of two that started from different lists (one was collected
+    // meanwhile) at least one has seen the other here, and stepped back.
+    if (ours.has_value()) return *ours;
+    const absl::Status put = PutOnce(context, *site.store, ClaimKey(name_tag, turn),
+                                     SealClaim({save, name, turn}, site.repository->keys));
+    // Somebody was faster: the next look says whether that is free.
+    if (!put.ok() && !absl::IsAlreadyExists(put)) return put;
   }
   return absl::AbortedError(absl::StrCat("the name ", name, " is fought over: try again"));
 }
@@ -116,7 +123,8 @@ absl::StatusOr<Decision> FindByName(const base::Context& context, const Site& si
     CEDANA_ASSIGN_OR_RETURN(std::optional<Decision> decision,
                             ReadDecision(context, site, claim->second.save));
     if (!decision.has_value() || decision->state != DecisionState::kCommitted) continue;
-    if (decision->name != name) return absl::DataLossError("a decision for another name");
+    // Its save stepped back from this name, and was committed under another.
+    if (decision->name != name || decision->turn != claim->first) continue;
     CEDANA_ASSIGN_OR_RETURN(const bool deleted, IsDeleted(context, site, decision->save));
     if (deleted) continue;
     if (!found.has_value() || decision->order > found->order) found = *std::move(decision);

@@ -11,10 +11,16 @@
 
 namespace cedana::direct {
 
-// Claims `name` for `save` and returns the turn. May be repeated. kAlreadyExists: a checkpoint, or
-// a live save, has it.
+// The first turn that a save may claim whose intent was written at `intent` (the store's clock):
+// higher than every turn of a claim that was collected before, so that no key is used twice.
+uint32_t FirstTurn(absl::Time intent);
+
+// Claims `name` for `save` and returns the turn, `first_turn` or a later one. May be repeated.
+// kAlreadyExists: a checkpoint, or a live save, has it; a claim that was written stays, and means
+// nothing once the save is decided under another name, or ended.
 absl::StatusOr<uint32_t> ClaimName(const base::Context& context, const Site& site,
-                                   const base::SaveId& save, const std::string& name);
+                                   const base::SaveId& save, const std::string& name,
+                                   uint32_t first_turn);
 
 // The committed checkpoint of that name, the newest where freak accidents made two. kNotFound.
 absl::StatusOr<Decision> FindByName(const base::Context& context, const Site& site,

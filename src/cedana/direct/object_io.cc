@@ -26,6 +26,14 @@ absl::Status PutOnce(const base::Context& context, RetryingStore& store,
   return there.status();
 }
 
+absl::Status CheckCreatesAtomically(const RetryingStore& store) {
+  if (store.capabilities().creates_atomically) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(store.place(),
+                   ": the store cannot refuse to overwrite (conditional writes), so daemons cannot "
+                   "share it: use it through the storage service"));
+}
+
 absl::Status ForEachObject(const base::Context& context, RetryingStore& store,
                            const std::string& prefix,
                            const std::function<absl::Status(const objstore::ObjectInfo&)>& visit) {

@@ -19,6 +19,10 @@ namespace cedana::direct {
 absl::Status PutOnce(const base::Context& context, RetryingStore& store,
                      const objstore::ObjectKey& key, absl::string_view bytes);
 
+// kFailedPrecondition, in one line, where create-only is a look before the write: of two daemons
+// that want the same key both would believe to have it, so nothing may be written there.
+absl::Status CheckCreatesAtomically(const RetryingStore& store);
+
 // Calls `visit` for every object under `prefix`, in order. An error of it ends the listing.
 absl::Status ForEachObject(const base::Context& context, RetryingStore& store,
                            const std::string& prefix,

@@ -8,13 +8,9 @@
 #include "core/base/thread.h"
 
 namespace cedana::direct {
-namespace {
 
-constexpr size_t kThreadsMax = 8;
-
-}  // namespace
-
-absl::Status ForEachAtOnce(size_t count, const std::function<absl::Status(size_t)>& work) {
+absl::Status ForEachAtOnce(size_t at_once, size_t count,
+                           const std::function<absl::Status(size_t)>& work) {
   std::atomic<size_t> next{0};
   absl::Mutex mutex;
   absl::Status first;
@@ -28,7 +24,7 @@ absl::Status ForEachAtOnce(size_t count, const std::function<absl::Status(size_t
     }
   };
   std::vector<base::Thread> threads;
-  for (size_t i = 1; i < std::min(kThreadsMax, count); ++i) threads.emplace_back("direct-io", run);
+  for (size_t i = 1; i < std::min(at_once, count); ++i) threads.emplace_back("direct-io", run);
   run();
   threads.clear();
   return first;

@@ -9,8 +9,9 @@
 
 namespace cedana::direct {
 
-// Calls `work` for 0 … count-1, from several threads, and returns when all have ended. After the
+// Calls `work` for 0 … count-1, from `at_once` threads, and returns when all have ended. After the
 // first error, which it returns, no more are begun.
-absl::Status ForEachAtOnce(size_t count, const std::function<absl::Status(size_t)>& work);
+absl::Status ForEachAtOnce(size_t at_once, size_t count,
+                           const std::function<absl::Status(size_t)>& work);
 
 }  // namespace cedana::direct

@@ -44,6 +44,7 @@ class RetryingStore final : public objstore::ObjectStore {
 
   // For an operation that is tried again by somebody else: the one that commits.
   objstore::ObjectStore& inner() const { return inner_; }
+  const std::string& place() const { return place_; }
   objstore::Capabilities capabilities() const override { return inner_.capabilities(); }
 
  private:

@@ -16,11 +16,14 @@ struct Times {
   absl::Duration renew_hold = absl::Minutes(5);
 };
 
+inline constexpr size_t kRequestsAtOnce = 8;  // of one operation, where it makes many
+
 struct Site {
   RetryingStore* store = nullptr;
   const Repository* repository = nullptr;
   Times times;
   base::Services services;
+  size_t at_once = kRequestsAtOnce;
 };
 
 }  // namespace cedana::direct

@@ -116,6 +116,7 @@ struct Bucket {
     for (const objstore::ObjectInfo& object : *list) keys.push_back(object.key);
     return keys;
   }
+  bool Has(const objstore::ObjectKey& key) { return memory.Head({}, key)->has_value(); }
 };
 
 // What one process has of a bucket.
@@ -162,8 +163,8 @@ struct Daemon {
   absl::StatusOr<Collected> Collect(bool dry_run = false) {
     const absl::StatusOr<Repository> repository = catalog.OpenedRepository({});
     if (!repository.ok()) return repository.status();
-    return CollectRepository({}, {&store, &*repository, Times(), {&clock, &base::SystemRandom()}},
-                             dry_run);
+    Site site{&store, &*repository, Times(), {&clock, &base::SystemRandom()}};
+    return CollectRepository({}, site, dry_run);
   }
   std::vector<std::string> Names() {
     std::vector<std::string> names;
