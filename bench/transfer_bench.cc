@@ -122,7 +122,8 @@ class ArenaStore {
   struct Source : PackSource {
     explicit Source(ArenaStore& arena) : store(arena) {}
     absl::StatusOr<std::string> Read(const base::Context&, const base::PackId& pack,
-                                     uint64_t offset, std::span<uint8_t> out) override {
+                                     uint64_t offset, std::span<uint8_t> out,
+                                     std::span<const std::string>) override {
       size_t place;
       {
         absl::MutexLock lock(&store.mutex_);
@@ -131,6 +132,7 @@ class ArenaStore {
       std::memcpy(out.data(), store.arena_.data() + place + offset, out.size());
       return "arena";
     }
+    void ReportDamage(const base::PackId&, const std::string&, const absl::Status&) override {}
     ArenaStore& store;
   };
 

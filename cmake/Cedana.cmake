@@ -38,6 +38,17 @@ function(cedana_test_headers)
     <memory> <string> <vector>)
 endfunction()
 
+# Most of what is left is templates that each file instantiates again, so the files of a library are
+# compiled a few at a time. -DCEDANA_UNITY=OFF compiles each by itself, as the linters want it.
+option(CEDANA_UNITY "compile the files of a library a few at a time" ON)
+function(_cedana_unity target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${CEDANA_UNITY} UNITY_BUILD_BATCH_SIZE 5)
+endfunction()
+# cedana_alone(FILES…): these use names that others of their library use as well.
+function(cedana_alone)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
+
 function(_cedana_core_targets out)
   set(result)
   foreach(leaf ${ARGN})
@@ -51,12 +62,14 @@ function(cedana_core_library)
   _cedana_core_targets(deps ${ARG_CORE})
   add_library(core_${ARG_NAME} OBJECT ${ARG_SOURCES})
   target_link_libraries(core_${ARG_NAME} PUBLIC cedana_options ${deps} ${ARG_LINK} Threads::Threads)
+  _cedana_unity(core_${ARG_NAME})
   set_property(GLOBAL APPEND PROPERTY CEDANA_CORE_LEAVES core_${ARG_NAME})
 endfunction()
 
 function(cedana_library)
   cmake_parse_arguments(ARG "" "NAME" "SOURCES;LINK" ${ARGN})
   add_library(${ARG_NAME} STATIC ${ARG_SOURCES})
+  _cedana_unity(${ARG_NAME})
   target_link_libraries(${ARG_NAME} PUBLIC cedana_options ${ARG_LINK} Threads::Threads)
 endfunction()
 

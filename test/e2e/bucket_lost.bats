@@ -40,7 +40,7 @@ stop_busy() {
   rm -rf "$T/cloud-a/s"
   sleep "$(tries 2 20)"
   stop_busy
-  storage scrub
+  storage repair --scrub
   wait_for 120 fully_replicated
   # And what was missing is there again: with the other two gone in turn, all can be restored.
   kill_cloud b

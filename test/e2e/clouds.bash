@@ -2,7 +2,7 @@
 # Loaded after `common`.
 
 CLOUD=$BUILD/test/tools/cloud
-declare -A CLOUD_PID CLOUD_PORT CLOUD_CONTROL
+declare -gA CLOUD_PID CLOUD_PORT CLOUD_CONTROL
 
 # start_cloud NAME: a provider of its own failure domain; started again it keeps port and objects.
 start_cloud() {
@@ -75,5 +75,5 @@ cure() {
 
 # The service owes no shard any more.
 fully_replicated() {
-  [[ $(storage status -o json | jq -r '.debt.shards') == 0 ]]
+  [[ $(storage status -o json | jq -r '.debt.packs + .debt.manifests') == 0 ]]
 }

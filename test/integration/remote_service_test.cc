@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "cedana/remote/cedana_backend.h"
 #include "core/base/thread.h"
 #include "core/transfer/load.h"
@@ -18,6 +22,7 @@ namespace {
 
 using remote::CedanaBackend;
 using remote::RemoteOptions;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -54,11 +59,13 @@ class RemoteServiceTest : public testing::Test {
     dir_ = testing::TempDir() + "cedana_remote_service_" +
            testing::UnitTest::GetInstance()->current_test_info()->name();
     std::filesystem::remove_all(dir_);
-    absl::StatusOr<std::unique_ptr<ServiceProcess>> service = ServiceProcess::Start(dir_);
+    absl::StatusOr<std::unique_ptr<ServiceProcess>> service = ServiceProcess::Start(dir_, Flags());
     ASSERT_TRUE(service.ok()) << service.status();
     service_ = *std::move(service);
     backend_ = Connect(service_->token());
   }
+  // Of the service, besides the usual ones.
+  virtual std::vector<std::string> Flags() { return {}; }
   void TearDown() override {
     service_ = nullptr;
     std::filesystem::remove_all(dir_);
@@ -191,6 +198,119 @@ TEST_F(RemoteServiceTest, ASaveOutlivesAKilledServiceThatComesBack) {
   const absl::StatusOr<transfer::CheckpointInfo> info = (*save)->Finish({}, absl::Seconds(10));
   ASSERT_TRUE(info.ok()) << info.status();
   EXPECT_TRUE(*LoadBytes(*backend_, "a") == bytes);
+}
+
+TEST_F(RemoteServiceTest, ACommitWaitsForAServiceThatComesBack) {
+  const std::string bytes = RandomBytes(1 << 20);
+  absl::StatusOr<std::unique_ptr<transfer::Save>> save = Begin(*backend_, "a");
+  ASSERT_TRUE(save.ok()) << save.status();
+  StringSource source(bytes);
+  ASSERT_TRUE((*save)->Store("pages-1.img", source).ok());
+  service_->Kill();
+  absl::StatusOr<transfer::CheckpointInfo> info;
+  {
+    base::Thread finishing("finish", [&] { info = (*save)->Finish({}, absl::Seconds(10)); });
+    base::SystemClock().Sleep(absl::Milliseconds(1500));
+    ASSERT_TRUE(service_->Restart().ok());
+  }
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_TRUE(*LoadBytes(*backend_, "a") == bytes);
+}
+
+// With nobody frozen the storage may be away for longer than a frozen process would wait.
+TEST_F(RemoteServiceTest, ARunningSaveIsPatient) {
+  const std::string bytes = RandomBytes(1 << 20);
+  absl::StatusOr<std::unique_ptr<transfer::Save>> save = Begin(*backend_, "a");
+  ASSERT_TRUE(save.ok()) << save.status();
+  StringSource source(bytes);
+  ASSERT_TRUE((*save)->Store("pages-1.img", source).ok());
+  service_->Kill();
+  (*save)->SetPatience(absl::Minutes(1));
+  absl::StatusOr<transfer::CheckpointInfo> info;
+  {
+    base::Thread finishing("finish", [&] { info = (*save)->Finish({}, absl::Minutes(1)); });
+    base::SystemClock().Sleep(absl::Seconds(6));  // twice what Connect gives an upload
+    ASSERT_TRUE(service_->Restart().ok());
+  }
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_TRUE(*LoadBytes(*backend_, "a") == bytes);
+}
+
+class TwoCopiesTest : public RemoteServiceTest {
+ protected:
+  std::vector<std::string> Flags() override {
+    return {"--provider", absl::StrCat("near=file://", dir_, "-near"), "--provider",
+            absl::StrCat("far=file://", dir_, "-far")};
+  }
+  void TearDown() override {
+    RemoteServiceTest::TearDown();
+    for (const char* name : {"-near", "-far"}) std::filesystem::remove_all(dir_ + name);
+  }
+  std::vector<std::filesystem::directory_entry> Packs(const std::string& provider) {
+    std::vector<std::filesystem::directory_entry> packs;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(absl::StrCat(dir_, "-", provider))) {
+      if (entry.is_regular_file() && absl::StrContains(entry.path().string(), "/p-")) {
+        packs.push_back(entry);
+      }
+    }
+    return packs;
+  }
+  // Who is asked first for the packs of this checkpoint.
+  std::string FirstProvider(const std::string& path) {
+    const auto lease = base::DrawId<base::LeaseId>(base::SystemRandom());
+    EXPECT_TRUE(backend_->catalog().Open({}, path, lease).ok());
+    const std::string name = Packs("near")[0].path().filename();
+    const auto pack = base::PackId::FromHex(absl::StripPrefix(name, "p-"));
+    uint8_t out[10];
+    const auto provider = backend_->OpenSource(lease)->Read({}, pack.value(), 0, out, {});
+    EXPECT_TRUE(provider.ok()) << provider.status();
+    return provider.value_or("");
+  }
+  // Flips a bit in the middle of every pack there.
+  int DamagePacks(const std::string& provider) {
+    int damaged = 0;
+    for (const auto& entry : Packs(provider)) {
+      std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      const auto middle = static_cast<std::streamoff>(entry.file_size() / 2);
+      file.seekg(middle);
+      const int byte = file.get();
+      file.seekp(middle);
+      file.put(static_cast<char>(byte ^ 1));
+      ++damaged;
+    }
+    return damaged;
+  }
+};
+
+TEST_F(TwoCopiesTest, OneLyingProviderOfTwoFailsNoRestoreAndIsTold) {
+  const std::string bytes = RandomBytes(40 << 20);
+  ASSERT_TRUE(SaveBytes(*backend_, "a", bytes).ok());
+  const std::string liar = FirstProvider("a");
+  ASSERT_GE(DamagePacks(liar), 2);
+  const absl::StatusOr<std::string> loaded = LoadBytes(*backend_, "a");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_TRUE(*loaded == bytes);
+  // The service has looked for itself, and repairs: in the end the good copies are not needed.
+  const auto durability = [this] { return (*backend_->catalog().List({}, {}))[0].durability; };
+  for (int i = 0; i < 100 && durability() != "fully replicated"; ++i) {
+    base::SystemClock().Sleep(absl::Milliseconds(100));
+  }
+  EXPECT_EQ(durability(), "fully replicated");
+  DamagePacks(liar == "near" ? "far" : "near");
+  const absl::StatusOr<std::string> again = LoadBytes(*backend_, "a");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(*again == bytes);
+}
+
+TEST_F(TwoCopiesTest, AllCopiesWrongNamesPackAndProviders) {
+  ASSERT_TRUE(SaveBytes(*backend_, "a", RandomBytes(10 << 20)).ok());
+  DamagePacks("near");
+  DamagePacks("far");
+  const absl::Status status = LoadBytes(*backend_, "a").status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("pack "), HasSubstr("provider near"), HasSubstr("provider far")));
 }
 
 TEST_F(RemoteServiceTest, ASaveWithoutItsServiceFailsInTimeAndNothingIsVisible) {

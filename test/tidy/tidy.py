@@ -41,7 +41,7 @@ LAYERS = {
                     "storage/replica"},
     "storage/metadata": {"core", "core/base", "core/codec", "core/format", "core/sqlite",
                          "core/transfer"},
-    "storage/replica": {"core", "core/base", "core/codec", "core/format", "core/objstore",
+    "storage/replica": {"core", "core/base", "core/codec", "core/format", "core/http", "core/objstore",
                         "core/transfer", "storage/metadata"},
     "storage/api": {"core", "core/base", "core/codec", "core/format", "core/http", "core/objstore",
                     "core/transfer", "storage/metadata", "storage/replica"},

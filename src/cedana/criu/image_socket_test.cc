@@ -244,7 +244,8 @@ TEST_F(Capture, CarriesMoreFilesThanItHasThreads) {
   Listen();
   CriuImposter criu(folder_, false);
   std::vector<base::UniqueFd> pipes;
-  for (int i = 0; i < 550; ++i) {
+  // What is over must fit into the socket's buffer, or nobody gets on here: some 38 requests.
+  for (int i = 0; i < 530; ++i) {
     pipes.push_back(criu.OpenForDump(absl::StrCat("f", i)));
     ASSERT_TRUE(pipes.back().valid());
   }
@@ -252,7 +253,7 @@ TEST_F(Capture, CarriesMoreFilesThanItHasThreads) {
   EXPECT_LE(capture_->files(), 512u);
   pipes.clear();
   EXPECT_TRUE(Drained().ok()) << Drained();
-  EXPECT_EQ(capture_->files(), 550u);
+  EXPECT_EQ(capture_->files(), 530u);
 }
 
 TEST_F(Capture, NeedsAFreshFolderWithAShortName) {

@@ -91,7 +91,10 @@ absl::StatusOr<DumpResult> DumpOperation::Run(const base::Context& context) {
     progress_->Stage("reading");
     watch.Limit(kFrozenStall);
     const absl::StatusOr<runtime::CriuExit> exit = Freeze();
-    if (request_.leave_running) watch.Limit(services_.settings->resume_timeout);
+    if (request_.leave_running) {
+      watch.Limit(services_.settings->resume_timeout);
+      save_->SetPatience(services_.settings->resume_timeout);
+    }
     // From here the tree has ended (after a commit), or runs on.
     status = Conclude(exit);
   } else {

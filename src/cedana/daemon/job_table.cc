@@ -219,6 +219,13 @@ absl::StatusOr<std::optional<CheckpointRecord>> JobTable::FindCheckpoint(const s
   return ReadCheckpoint(query);
 }
 
+absl::Status JobTable::SetDurability(const std::string& id, const std::string& durability) {
+  absl::MutexLock lock(&mutex_);
+  CEDANA_ASSIGN_OR_RETURN(auto update,
+                          db_->Prepare("UPDATE checkpoints SET durability = ? WHERE id = ?"));
+  return update.Bind(1, durability).Bind(2, id).Run();
+}
+
 absl::Status JobTable::RemoveCheckpoint(const std::string& id) {
   absl::MutexLock lock(&mutex_);
   CEDANA_ASSIGN_OR_RETURN(auto remove, db_->Prepare("DELETE FROM checkpoints WHERE id = ?"));

@@ -86,6 +86,7 @@ class JobTable {
   // Newest first; all when `job_uuid` is empty.
   absl::StatusOr<std::vector<CheckpointRecord>> Checkpoints(const std::string& job_uuid);
   absl::StatusOr<std::optional<CheckpointRecord>> FindCheckpoint(const std::string& id);
+  absl::Status SetDurability(const std::string& id, const std::string& durability);
   absl::Status RemoveCheckpoint(const std::string& id);
 
   absl::StatusOr<int64_t> BeginOperation(const OperationRecord& operation);

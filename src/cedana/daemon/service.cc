@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "cedana/daemon/attach.h"
 #include "cedana/daemon/dump.h"
+#include "cedana/daemon/durability.h"
 #include "cedana/daemon/messages_internal.h"
 #include "cedana/daemon/restore.h"
 #include "cedana/health/health.h"
@@ -29,6 +30,7 @@ using grpc::Status;
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(200);
 constexpr absl::Duration kWatchWait = absl::Seconds(5);
 constexpr absl::Duration kDeleteTimeout = absl::Seconds(20);
+constexpr absl::Duration kDurabilityTimeout = absl::Seconds(2);
 constexpr absl::Duration kHealthTimeout = absl::Seconds(50);
 
 // Cancels when the caller of an RPC has gone; polled, because gRPC's synchronous calls tell only
@@ -303,6 +305,7 @@ class DaemonService final : public daemon_api::Daemon::Service {
                          daemon_api::ListCheckpointsResp* resp) override {
     auto records = CheckpointsOf(req->jid());
     if (!records.ok()) return ToGrpc(records.status());
+    RefreshDurability(base::Context{}.WithTimeout(kDurabilityTimeout), *services_, *records);
     for (const CheckpointRecord& record : *records) {
       *resp->add_checkpoints() = ToMessage(record, req->jid());
     }

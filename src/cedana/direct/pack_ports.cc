@@ -1,8 +1,11 @@
 #include "cedana/direct/pack_ports.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "cedana/direct/object_names.h"
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "core/base/status.h"
 #include "core/codec/crc32c.h"
 
@@ -42,8 +45,12 @@ absl::StatusOr<std::vector<std::string>> DirectSink::Put(const base::Context& co
 
 absl::StatusOr<std::string> DirectSource::Read(const base::Context& context,
                                                const base::PackId& pack, uint64_t offset,
-                                               std::span<uint8_t> out) {
+                                               std::span<uint8_t> out,
+                                               std::span<const std::string> avoid) {
   CEDANA_RETURN_IF_ERROR(context.Check());
+  if (std::find(avoid.begin(), avoid.end(), provider_) != avoid.end()) {
+    return absl::NotFoundError("there is no other copy");
+  }
   if (out.empty()) return provider_;
   const absl::Status read = store_.Read(context, PackKey(pack), offset, out);
   if (absl::IsInvalidArgument(read)) {
@@ -51,6 +58,12 @@ absl::StatusOr<std::string> DirectSource::Read(const base::Context& context,
   }
   CEDANA_RETURN_IF_ERROR(read);
   return provider_;
+}
+
+void DirectSource::ReportDamage(const base::PackId& pack, const std::string& provider,
+                                const absl::Status& what) {
+  base::LogWarn("stored bytes are damaged",
+                {{"pack", pack.ToHex()}, {"provider", provider}, {"error", what.message()}});
 }
 
 }  // namespace cedana::direct

@@ -32,7 +32,11 @@ class DirectSource : public transfer::PackSource {
       : store_(*store), provider_(std::move(provider)) {}
 
   absl::StatusOr<std::string> Read(const base::Context& context, const base::PackId& pack,
-                                   uint64_t offset, std::span<uint8_t> out) override;
+                                   uint64_t offset, std::span<uint8_t> out,
+                                   std::span<const std::string> avoid) override;
+  // Nobody can mend the only copy: it is in the log, and in the error of who needed it.
+  void ReportDamage(const base::PackId& pack, const std::string& provider,
+                    const absl::Status& what) override;
 
  private:
   RetryingStore& store_;

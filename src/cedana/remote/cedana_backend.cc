@@ -69,7 +69,8 @@ std::unique_ptr<transfer::PackSink> CedanaBackend::OpenSink(const base::SaveId& 
 }
 
 std::unique_ptr<transfer::PackSource> CedanaBackend::OpenSource(const base::LeaseId& lease) {
-  return std::make_unique<GrantSource>(lease, &api_, data_client_.get(), options_.read,
+  return std::make_unique<GrantSource>(lease, &api_, data_client_.get(), health_.get(),
+                                       ReadPolicies{options_.read, options_.call},
                                        options_.services);
 }
 

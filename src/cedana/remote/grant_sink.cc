@@ -21,7 +21,9 @@ GrantSink::GrantSink(const base::SaveId& save, const HttpApi* api, http::Client*
   shared_.policy = policy;
   shared_.services = services;
   shared_.last_success = [this] {
-    return absl::Nanoseconds(last_success_ns_.load(std::memory_order_relaxed));
+    // Who gives up so long after the last success is patient for longer when that seems later.
+    return absl::Nanoseconds(last_success_ns_.load(std::memory_order_relaxed) +
+                             more_patience_ns_.load(std::memory_order_relaxed));
   };
 }
 
@@ -36,6 +38,10 @@ absl::StatusOr<std::vector<std::string>> GrantSink::Put(const base::Context& con
                            std::memory_order_relaxed);
   }
   return providers;
+}
+
+void GrantSink::SetPatience(absl::Duration patience) {
+  more_patience_ns_ = absl::ToInt64Nanoseconds(patience - shared_.policy.give_up_after);
 }
 
 absl::StatusOr<UploadGrants> GrantSink::Ask(const base::Context& context, const base::PackId& pack,

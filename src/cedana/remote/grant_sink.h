@@ -35,6 +35,8 @@ class GrantSink : public transfer::PackSink {
                                                std::span<const uint8_t> bytes,
                                                uint32_t crc32c) override;
 
+  void SetPatience(absl::Duration patience) override;
+
   // For tests: how often progress is looked at, and the least chance of copies beyond `ack`.
   void SetTimes(absl::Duration tick, absl::Duration extra_copies_min) {
     shared_.tick = tick;
@@ -48,7 +50,8 @@ class GrantSink : public transfer::PackSink {
   const base::SaveId save_;
   const HttpApi* const api_;
   UploadShared shared_;
-  std::atomic<int64_t> last_success_ns_;  // Monotonic
+  std::atomic<int64_t> last_success_ns_;      // Monotonic
+  std::atomic<int64_t> more_patience_ns_{0};  // than the policy's
 };
 
 }  // namespace cedana::remote

@@ -1,52 +1,66 @@
 // transfer::PackSource that reads ranges of packs straight from the providers under grants of the
-// service. Grants are kept until shortly before they expire; where several providers hold a pack,
-// the next is asked when one fails.
+// service: grants from read_grants.h, each range by the rules of pack_read.h, bad shards told by
+// damage_reports.h.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
+#include "cedana/remote/damage_reports.h"
 #include "cedana/remote/http_api.h"
+#include "cedana/remote/pack_read.h"
+#include "cedana/remote/provider_health.h"
+#include "cedana/remote/read_grants.h"
 #include "cedana/remote/retry.h"
-#include "cedana/remote/wire.h"
 #include "core/http/client.h"
 #include "core/transfer/pack_source.h"
 
 namespace cedana::remote {
 
-// Thread-safe; one for each hold. Borrows API and client.
+struct ReadPolicies {
+  RetryPolicy read;    // gives up when for so long neither a read nor a neighbour has succeeded
+  RetryPolicy report;  // of damage
+};
+
+// Thread-safe; one for each hold. Borrows API, client and health.
 class GrantSource : public transfer::PackSource {
  public:
+  // `data_client`'s stall timeout ends a read that makes no progress.
   GrantSource(const base::LeaseId& lease, const HttpApi* api, http::Client* data_client,
-              RetryPolicy policy, Services services)
-      : lease_(lease), api_(api), data_client_(data_client), policy_(policy), services_(services) {}
+              ProviderHealth* health, const ReadPolicies& policies, Services services);
 
   // Errors name the providers that were asked; the caller names the pack.
   absl::StatusOr<std::string> Read(const base::Context& context, const base::PackId& pack,
-                                   uint64_t offset, std::span<uint8_t> out) override;
+                                   uint64_t offset, std::span<uint8_t> out,
+                                   std::span<const std::string> avoid) override;
+  void ReportDamage(const base::PackId& pack, const std::string& provider,
+                    const absl::Status& what) override;
+  void Expect(const std::vector<base::PackId>& packs) override { grants_.Expect(packs); }
+
+  // For tests: how often progress is looked at, and when a read counts as stopped.
+  void SetTimes(absl::Duration tick, absl::Duration stopped_after) {
+    shared_.tick = tick;
+    shared_.stopped_after = stopped_after;
+  }
 
  private:
-  // One round over all providers of the pack.
-  absl::StatusOr<std::string> Attempt(const base::Context& context, const base::PackId& pack,
-                                      uint64_t offset, std::span<uint8_t> out);
-  absl::StatusOr<std::vector<Grant>> Grants(const base::Context& context, const base::PackId& pack);
-  void Forget(const base::PackId& pack);
-  absl::Status ReadFrom(const base::Context& context, const Grant& grant, uint64_t offset,
-                        std::span<uint8_t> out);
+  struct Round {
+    absl::StatusOr<std::string> provider;
+    bool refused = false;  // a grant was
+  };
+  // Every provider of the pack once, at most.
+  Round ReadOnce(const base::Context& context, const base::PackId& pack, uint64_t offset,
+                 std::span<uint8_t> out, std::span<const std::string> avoid, ReadGrants::Need need);
 
-  const base::LeaseId lease_;
-  const HttpApi* const api_;
-  http::Client* const data_client_;
   const RetryPolicy policy_;
-  const Services services_;
-
-  absl::Mutex mutex_;
-  absl::flat_hash_map<base::PackId, std::vector<Grant>> grants_ ABSL_GUARDED_BY(mutex_);
+  SecondReads second_reads_;
+  ReadShared shared_;
+  ReadGrants grants_;
+  std::atomic<int64_t> last_success_ns_;  // Monotonic
+  DamageReports damage_;
 };
 
 }  // namespace cedana::remote

@@ -4,9 +4,11 @@
 #include <array>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "cedana/remote/retry.h"
+#include "core/base/ids.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
 
@@ -16,6 +18,7 @@ namespace {
 using absl::StatusCode;
 
 constexpr size_t kMessageBytesMax = 300;
+constexpr size_t kRequestIdBytes = 8;
 
 struct ErrorRow {
   int status;
@@ -58,6 +61,17 @@ StatusCode Meaning(int status, absl::string_view code) {
   return status >= 500 ? StatusCode::kInternal : StatusCode::kFailedPrecondition;
 }
 
+// Who looks for the reason needs the service's log; of what the caller asked wrongly the text says
+// enough.
+absl::Status WithRequest(const absl::Status& error, int status, const std::string& id) {
+  const bool caller_is_wrong = status >= 400 && status < 500 && status != 429;
+  const bool sent = status != 0 || error.code() == StatusCode::kUnknown;
+  if (caller_is_wrong || !sent || absl::StrContains(error.message(), id)) return error;
+  absl::Status named(error.code(), absl::StrCat(error.message(), " (request ", id, ")"));
+  const absl::Duration after = RetryAfter(error);
+  return after == absl::ZeroDuration() ? named : WithRetryAfter(named, after);
+}
+
 }  // namespace
 
 absl::Status ErrorOf(absl::string_view what, const http::ClientResponse& response) {
@@ -84,7 +98,10 @@ absl::StatusOr<std::string> HttpApi::Do(const base::Context& context, absl::stri
   http::ClientRequest request;
   request.method = std::string(method);
   request.url = absl::StrCat(origin_, target);
-  request.headers = {{"Authorization", absl::StrCat("Bearer ", token_)}};
+  uint8_t id_bytes[kRequestIdBytes];
+  random_->Fill(id_bytes, sizeof(id_bytes));
+  const std::string id = base::HexEncode(id_bytes, sizeof(id_bytes));
+  request.headers = {{"Authorization", absl::StrCat("Bearer ", token_)}, {"X-Request-Id", id}};
   request.body_bytes_max = base::kJsonBodyBytesMax;
   std::string text;
   if (body != nullptr) {
@@ -95,11 +112,13 @@ absl::StatusOr<std::string> HttpApi::Do(const base::Context& context, absl::stri
   }
   absl::StatusOr<http::ClientResponse> response = client_->Do(context, request);
   if (absl::IsDataLoss(response.status())) {
-    return absl::UnknownError(response.status().message());  // cut: the rest is not known
+    // Cut: the rest is not known.
+    return WithRequest(absl::UnknownError(response.status().message()), 0, id);
   }
-  CEDANA_RETURN_IF_ERROR(response.status());
+  if (!response.ok()) return WithRequest(response.status(), 0, id);
   if (response->status / 100 == 2) return std::move(response->body);
-  const absl::Status error = ErrorOf(absl::StrCat("storage service ", origin_), *response);
+  const absl::Status error = WithRequest(
+      ErrorOf(absl::StrCat("storage service ", origin_), *response), response->status, id);
   if (!absl::IsUnauthenticated(error)) return error;
   return absl::UnauthenticatedError(
       absl::StrCat(error.message(), " (check connection.auth_token, CEDANA_AUTH_TOKEN)"));

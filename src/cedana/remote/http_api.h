@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "core/base/context.h"
 #include "core/base/json.h"
+#include "core/base/random.h"
 #include "core/http/client.h"
 
 namespace cedana::remote {
@@ -20,12 +21,14 @@ absl::Status ErrorOf(absl::string_view what, const http::ClientResponse& respons
 class HttpApi {
  public:
   // `origin`: as ParseServiceUrl gives it. Borrows the client.
-  HttpApi(std::string origin, std::string token, http::Client* client)
-      : origin_(std::move(origin)), token_(std::move(token)), client_(client) {}
+  HttpApi(std::string origin, std::string token, http::Client* client,
+          base::Random* random = &base::SystemRandom())
+      : origin_(std::move(origin)), token_(std::move(token)), client_(client), random_(random) {}
 
   // `target`: "/v3/…", percent-encoded; `body`: null for none. Errors: those of http::Client and of
   // ErrorOf; kUnknown when an answer came that cannot be understood or was cut: what it said is not
-  // known.
+  // known. Every request carries an X-Request-Id of its own, under which the service logs it; the
+  // text of an error that is the service's, or whose answer was lost, names it.
   absl::StatusOr<base::Json> Call(const base::Context& context, absl::string_view method,
                                   absl::string_view target, const base::Json* body = nullptr) const;
   // The plain text of a 200 answer.
@@ -41,6 +44,7 @@ class HttpApi {
   const std::string origin_;
   const std::string token_;
   http::Client* const client_;
+  base::Random* const random_;
 };
 
 }  // namespace cedana::remote

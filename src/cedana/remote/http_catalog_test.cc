@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "cedana/remote/testing/scripted_service.h"
 
 namespace cedana::remote {
@@ -185,6 +187,24 @@ TEST_F(HttpCatalogTest, OpenListOutcomeAndLeasesFollowTheInterface) {
   EXPECT_TRUE(absl::IsAlreadyExists(catalog_.Abort({}, save)));
   EXPECT_EQ(service_.Count("POST /v3/saves/" + save.ToHex() + "/heartbeat"), 1);
   EXPECT_EQ(service_.Count("POST /v3/leases/" + lease.ToHex() + "/heartbeat"), 1);
+}
+
+TEST_F(HttpCatalogTest, EveryRequestHasAnIdAndErrorsOfTheServiceNameIt) {
+  service_.On("GET /v3/saves/", {ErrorReply(500, "internal", "broken"),
+                                 ErrorReply(404, "not_found", "none"),
+                                 {200, R"({"lost": true})", {}, Kind::kCut}});
+  const absl::Status broken = api_.Call({}, "GET", "/v3/saves/1").status();
+  const absl::Status none = api_.Call({}, "GET", "/v3/saves/1").status();
+  const absl::Status lost = api_.Call({}, "GET", "/v3/saves/1").status();
+  const std::vector<Seen> requests = service_.Requests("GET /v3/saves/");
+  ASSERT_EQ(requests.size(), 3u);
+  std::set<std::string> ids;
+  for (const Seen& request : requests) ids.insert(*request.Header("x-request-id"));
+  EXPECT_EQ(ids.size(), 3u);
+  EXPECT_THAT(std::string(broken.message()), HasSubstr(*requests[0].Header("x-request-id")));
+  EXPECT_THAT(std::string(none.message()), Not(HasSubstr("request")));
+  EXPECT_TRUE(lost.code() == absl::StatusCode::kUnknown) << lost;
+  EXPECT_THAT(std::string(lost.message()), HasSubstr(*requests[2].Header("x-request-id")));
 }
 
 }  // namespace

@@ -15,8 +15,10 @@ namespace {
 constexpr absl::Duration kGrantTimeout = absl::Seconds(8);
 // While too few places work it is asked again whether there are others.
 constexpr absl::Duration kAskAgain = absl::Seconds(2);
-// An upload is not begun under a grant that ends so soon.
+// An upload is not begun under a grant that ends so soon, or (services may give short ones) has so
+// little of its time left.
 constexpr absl::Duration kBeforeExpiry = absl::Seconds(5);
+constexpr int kPartBeforeExpiry = 4;
 
 }  // namespace
 
@@ -24,10 +26,18 @@ constexpr absl::Duration kBeforeExpiry = absl::Seconds(5);
 struct PackUpload::Place {
   enum class State { kIdle, kUploading, kAcknowledged, kGivenUp };
 
-  Place(Grant its_grant, Retry its_retry)
-      : grant(std::move(its_grant)), retry(std::move(its_retry)) {}
+  Place(Grant its_grant, absl::Time now, Retry its_retry) : retry(std::move(its_retry)) {
+    Take(std::move(its_grant), now);
+  }
+
+  void Take(Grant fresh, absl::Time now) {
+    grant = std::move(fresh);
+    renew_at = grant.expires - std::min(kBeforeExpiry, (grant.expires - now) / kPartBeforeExpiry);
+    wants_grant = false;
+  }
 
   Grant grant;
+  absl::Time renew_at;
   Retry retry;
   State state = State::kIdle;
   absl::Duration not_before;  // of the next try
@@ -146,6 +156,7 @@ void PackUpload::TakeGrants(UploadGrants answer) {
   ask_failure_ = absl::OkStatus();
   copies_ = answer.copies > 0 ? answer.copies : all;
   ack_ = ack;
+  const absl::Time now = shared_.services.clock->Now();
   std::vector<std::unique_ptr<Place>> places;
   for (Grant& grant : answer.grants) {
     const auto known = std::find_if(places_.begin(), places_.end(), [&](const auto& place) {
@@ -153,14 +164,11 @@ void PackUpload::TakeGrants(UploadGrants answer) {
     });
     if (known == places_.end()) {
       places.push_back(std::make_unique<Place>(
-          std::move(grant),
+          std::move(grant), now,
           Retry(shared_.policy, context_, shared_.services, shared_.last_success)));
       continue;
     }
-    if ((*known)->state == Place::State::kIdle) {
-      (*known)->grant = std::move(grant);
-      (*known)->wants_grant = false;
-    }
+    if ((*known)->state == Place::State::kIdle) (*known)->Take(std::move(grant), now);
     places.push_back(std::move(*known));
   }
   for (auto& place : places_) {
@@ -232,12 +240,12 @@ void PackUpload::StartWhereNeeded() {
 
 PackUpload::Place* PackUpload::NextPlace(const std::set<std::string>& covered, bool for_ack) {
   const absl::Duration now = Now();
-  const absl::Time soon = shared_.services.clock->Now() + kBeforeExpiry;
+  const absl::Time wall = shared_.services.clock->Now();
   std::vector<Place*> candidates;
   std::vector<std::string> names;
   for (auto& place : places_) {
     if (place->state != Place::State::kIdle || covered.contains(place->grant.domain)) continue;
-    place->wants_grant = place->wants_grant || place->grant.expires <= soon;
+    place->wants_grant = place->wants_grant || wall >= place->renew_at;
     if (place->wants_grant || now < place->not_before) continue;
     candidates.push_back(place.get());
     names.push_back(place->grant.provider);

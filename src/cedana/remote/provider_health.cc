@@ -45,21 +45,31 @@ std::unique_ptr<ProviderHealth::Transfer> ProviderHealth::Begin(const std::strin
 
 // --- the order ----------------------------------------------------------------------------------
 
-const ProviderHealth::Measured* ProviderHealth::Recent(const Provider& provider,
-                                                       Direction direction, uint64_t bytes,
+const ProviderHealth::Measured* ProviderHealth::Recent(const Provider& provider, size_t direction,
+                                                       size_t size_class,
                                                        absl::Duration now) const {
-  const Measured& measured = provider.measured[static_cast<size_t>(direction)][SizeClass(bytes)];
+  const Measured& measured = provider.measured[direction][size_class];
   if (measured.window.count() < kOrderSamplesMin) return nullptr;
   return now - measured.last <= rules_.recent ? &measured : nullptr;
 }
 
 bool ProviderHealth::ClearlyFaster(const Provider& one, const Provider& other, Direction direction,
                                    uint64_t bytes, absl::Duration now) const {
-  const Measured* ours = Recent(one, direction, bytes, now);
-  const Measured* theirs = Recent(other, direction, bytes, now);
-  if (ours == nullptr || theirs == nullptr) return false;
-  return ours->window.MedianOfLast(kOrderSamples) <
-         kClearlyFaster * theirs->window.MedianOfLast(kOrderSamples);
+  const size_t wanted = static_cast<size_t>(direction);
+  // Such transfers where both have made some, else what comes closest: other sizes, then the other
+  // direction. A fresh restore knows the providers from the dump before it.
+  for (const size_t way : {wanted, 1 - wanted}) {
+    const size_t own_class = SizeClass(bytes);
+    for (size_t i = 0; i < kSizeClasses; ++i) {
+      const size_t size_class = (own_class + i) % kSizeClasses;
+      const Measured* ours = Recent(one, way, size_class, now);
+      const Measured* theirs = Recent(other, way, size_class, now);
+      if (ours == nullptr || theirs == nullptr) continue;
+      return ours->window.MedianOfLast(kOrderSamples) <
+             kClearlyFaster * theirs->window.MedianOfLast(kOrderSamples);
+    }
+  }
+  return false;
 }
 
 std::vector<ProviderHealth::Choice> ProviderHealth::Order(std::span<const std::string> providers,
@@ -237,6 +247,7 @@ void ProviderHealth::Transfer::End(const absl::Status& status) {
     return;
   }
   ++home_->report.failed;
+  home_->report.full = absl::IsResourceExhausted(status);
   home_->last_error = std::string(status.message().substr(0, kErrorBytesMax));
   const absl::Duration retry_after = base::RetryAfter(status);
   if (retry_after > absl::ZeroDuration()) {
@@ -253,11 +264,17 @@ void ProviderHealth::Measure(Transfer& transfer, absl::Duration now) {
           ->measured[static_cast<size_t>(transfer.direction_)][SizeClass(transfer.bytes_)];
   const absl::Duration took = now - transfer.started_;
   const bool whole = transfer.moved_ >= transfer.bytes_;
-  if (!whole && (measured.window.count() == 0 || took <= measured.window.Median())) return;
+  // Where nothing is known a short bound says nothing, a long one that it is slow: a provider that
+  // loses against every hedge must not seem unmeasured for ever.
+  const absl::Duration known =
+      measured.window.count() == 0 ? rules_.cold_hedge : measured.window.Median();
+  if (!whole && took < known) return;
   measured.window.Add(took);
   measured.last = now;
-  // The rate of one that lagged and was given up is not what the provider reaches when it works.
-  if (took < kRateTimeMin || (transfer.lagging_ && !whole)) return;
+  // The rate of one that was given up for a faster one is not what the provider reaches when it
+  // works.
+  const bool outrun = transfer.lagging_ || transfer.direction_ == Direction::kRead;
+  if (took < kRateTimeMin || (outrun && !whole)) return;
   const uint64_t moved = std::min(transfer.moved_, transfer.bytes_);
   measured.bytes_per_s.Add(static_cast<double>(moved) / absl::ToDoubleSeconds(took));
 }
@@ -268,27 +285,41 @@ double ProviderHealth::EarlierRate(const Provider& provider, Direction direction
   return own.known ? own.value : Last(classes);
 }
 
+bool ProviderHealth::Transfer::Slow() {
+  absl::MutexLock lock(&health_.mutex_);
+  if (ended_ || lagging_) return lagging_;
+  const absl::Duration now = health_.clock_.Monotonic();
+  Trim(now - health_.rules_.stall);
+  return health_.IsSlow(*this, now);
+}
+
+void ProviderHealth::Transfer::Trim(absl::Duration before) {
+  while (marks_.size() > 1 && marks_[1].time <= before) marks_.pop_front();
+}
+
 bool ProviderHealth::IsSlow(const Transfer& transfer, absl::Duration now) const {
   const Transfer::Mark& from = transfer.marks_.front();
   if (now - from.time < rules_.stall) return false;
   const double rate =
       static_cast<double>(transfer.moved_ - from.moved) / absl::ToDoubleSeconds(now - from.time);
-  bool others_progress = false;
   double best_other = 0;
   for (const auto& [name, other] : providers_) {
     if (&other == transfer.home_) continue;
-    others_progress = others_progress || now - other.moved_at <= rules_.stall;
     best_other = std::max(best_other, EarlierRate(other, transfer.direction_, transfer.bytes_));
   }
-  if (!others_progress) return false;
   const double earlier = EarlierRate(*transfer.home_, transfer.direction_, transfer.bytes_);
   if (earlier > 0) return rate < rules_.slow_fraction * earlier;
   return rate < rules_.unmeasured_slow_bytes_per_s && rate < rules_.slow_fraction * best_other;
 }
 
+bool ProviderHealth::OthersProgress(const Provider& home, absl::Duration now) const {
+  return std::any_of(providers_.begin(), providers_.end(), [&](const auto& entry) {
+    return &entry.second != &home && now - entry.second.moved_at <= rules_.stall;
+  });
+}
+
 bool ProviderHealth::JudgeLag(Transfer& transfer, absl::Duration now) {
-  auto& marks = transfer.marks_;
-  while (marks.size() > 1 && marks[1].time <= now - rules_.stall) marks.pop_front();
+  transfer.Trim(now - rules_.stall);
   Provider& home = *transfer.home_;
   if (transfer.probe_) {
     const LatencyWindow& window =
@@ -297,7 +328,8 @@ bool ProviderHealth::JudgeLag(Transfer& transfer, absl::Duration now) {
     transfer.lagging_ = now - transfer.started_ >=
                         std::min(std::max(2 * usual, rules_.probe_leash_min), rules_.stall);
   } else {
-    transfer.lagging_ = now - transfer.moved_at_ >= rules_.stall || IsSlow(transfer, now);
+    transfer.lagging_ = now - transfer.moved_at_ >= rules_.stall ||
+                        (OthersProgress(home, now) && IsSlow(transfer, now));
   }
   if (!transfer.lagging_) return false;
   const bool all_lag =

@@ -64,6 +64,7 @@ struct ProviderReport {
   int ok = 0;
   int failed = 0;
   std::string last_error;
+  bool full = false;       // said the last failure
   absl::Duration latency;  // until the first byte of an answer; zero: not known
   double bytes_per_s = 0;  // zero: not known
 };
@@ -99,8 +100,8 @@ class ProviderHealth {
   };
   // The order in which to try `providers` (best first as the service sees it): those that work
   // before those that asked to be left alone, before those whose breaker is open, the least bad
-  // first. Within the ready ones the given order, except that one that is clearly faster here for
-  // such a transfer goes before one that is clearly slower.
+  // first. Within the ready ones the given order, except that one that is clearly faster here goes
+  // before one that is clearly slower: at such transfers, or at what was measured of both instead.
   std::vector<Choice> Order(std::span<const std::string> providers, Direction direction,
                             uint64_t bytes);
   absl::Duration ThrottledFor(const std::string& provider);
@@ -149,7 +150,7 @@ class ProviderHealth {
   };
 
   Provider& Get(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  const Measured* Recent(const Provider& provider, Direction direction, uint64_t bytes,
+  const Measured* Recent(const Provider& provider, size_t direction, size_t size_class,
                          absl::Duration now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Zero: never measured.
   static double EarlierRate(const Provider& provider, Direction direction, uint64_t bytes);
@@ -159,6 +160,8 @@ class ProviderHealth {
   void Measure(Transfer& transfer, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool JudgeLag(Transfer& transfer, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsSlow(const Transfer& transfer, absl::Duration now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool OthersProgress(const Provider& home, absl::Duration now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   base::Clock& clock_;
@@ -185,6 +188,9 @@ class ProviderHealth::Transfer {
   void End(const absl::Status& status);
   // See the head of this file. Once true it stays so.
   bool Lagging();
+  // Lagging, or at less than a tenth of the usual rate for so long though no other provider moves
+  // anything: where nobody else was asked, that says nothing about the client's own network.
+  bool Slow();
 
   const std::string& provider() const { return name_; }
 
@@ -201,6 +207,9 @@ class ProviderHealth::Transfer {
   const std::string name_;
   const Direction direction_;
   const uint64_t bytes_;
+  // Drops the marks that are older, but for one.
+  void Trim(absl::Duration before);
+
   // Guarded by the mutex of health_.
   Provider* home_ = nullptr;
   absl::Duration started_;

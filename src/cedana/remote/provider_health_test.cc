@@ -233,7 +233,7 @@ TEST_F(ProviderHealthTest, ThrottledOnesComeBeforeOpenOnes) {
   EXPECT_THAT(OrderOf({"p", "q", "r", "s"}), ElementsAre("s", "r", "q", "p"));
 }
 
-TEST_F(ProviderHealthTest, ClearlyFasterOnesGoFirstForTheirSizeAndDirection) {
+TEST_F(ProviderHealthTest, ClearlyFasterOnesGoFirstBySizeAndDirection) {
   for (int i = 0; i < 3; ++i) {
     Move("slow", Direction::kRead, kRange, absl::Milliseconds(120));
     Move("fast", Direction::kRead, kRange, absl::Milliseconds(5));
@@ -241,8 +241,30 @@ TEST_F(ProviderHealthTest, ClearlyFasterOnesGoFirstForTheirSizeAndDirection) {
   }
   EXPECT_THAT(OrderOf({"slow", "fast", "close"}, Direction::kRead, kRange),
               ElementsAre("fast", "close", "slow"));
-  EXPECT_THAT(OrderOf({"slow", "fast"}, Direction::kRead, 1000), ElementsAre("slow", "fast"));
+  // What was measured of other transfers decides where nothing else is known, and only there.
+  EXPECT_THAT(OrderOf({"slow", "fast"}, Direction::kRead, 1000), ElementsAre("fast", "slow"));
+  EXPECT_THAT(OrderOf({"slow", "fast"}, Direction::kUpload, kRange), ElementsAre("fast", "slow"));
+  for (int i = 0; i < 3; ++i) {
+    Move("slow", Direction::kUpload, kRange, absl::Milliseconds(5));
+    Move("fast", Direction::kUpload, kRange, absl::Milliseconds(5));
+  }
   EXPECT_THAT(OrderOf({"slow", "fast"}, Direction::kUpload, kRange), ElementsAre("slow", "fast"));
+  EXPECT_THAT(OrderOf({"slow", "fast"}, Direction::kUpload, 1000), ElementsAre("slow", "fast"));
+  EXPECT_THAT(OrderOf({"slow", "fast"}, Direction::kRead, kRange), ElementsAre("fast", "slow"));
+}
+
+TEST_F(ProviderHealthTest, OneThatLosesAgainstEveryHedgeGoesLast) {
+  for (int i = 0; i < 3; ++i) {
+    Move("fast", Direction::kRead, kRange, absl::Milliseconds(20));
+    auto creeping = health_.Begin("creeping", Direction::kRead, kRange);
+    Wait(absl::Milliseconds(1500));
+    creeping->Progress(1000);
+    creeping->End(absl::CancelledError("another answer was first"));
+    // Dropped at once, for other reasons: says nothing.
+    health_.Begin("unknown", Direction::kRead, kRange)->End(absl::CancelledError("ended"));
+  }
+  EXPECT_THAT(OrderOf({"creeping", "fast", "unknown"}, Direction::kRead, kRange),
+              ElementsAre("fast", "creeping", "unknown"));
 }
 
 TEST_F(ProviderHealthTest, AFewSlowAnswersDoNotTurnTheOrder) {

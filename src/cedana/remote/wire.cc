@@ -230,6 +230,7 @@ Json ToJson(const std::vector<ProviderReport>& reports) {
     json[report.provider] = {{"ok", report.ok},
                              {"failed", report.failed},
                              {"last_error", report.last_error},
+                             {"full", report.full},
                              {"latency_ms", absl::ToInt64Milliseconds(report.latency)},
                              {"bytes_per_s", static_cast<int64_t>(report.bytes_per_s)}};
   }

@@ -117,11 +117,11 @@ TEST(ProcFs, TreeIsParentsFirst) {
 TEST(ProcFs, ArgumentsKeepEmptyOnes) {
   const int pid = ::fork();
   if (pid == 0) {
-    ::execl("/bin/sh", "sh", "-c", "sleep 60; :", "", "b c", nullptr);
+    ::execl("/bin/sh", "sh", "-c", "kill -STOP $$; :", "", "b c", nullptr);
     ::_exit(1);
   }
-  while (CommandLine(pid).find("sleep") == std::string::npos) ::usleep(1000);
-  EXPECT_THAT(Arguments(pid), ElementsAre("sh", "-c", "sleep 60; :", "", "b c"));
+  while (CommandLine(pid).find("STOP") == std::string::npos) ::usleep(1000);
+  EXPECT_THAT(Arguments(pid), ElementsAre("sh", "-c", "kill -STOP $$; :", "", "b c"));
   const auto tree = Tree(pid);
   for (const int each : tree.value()) ::kill(each, SIGKILL);
   ::waitpid(pid, nullptr, 0);

@@ -317,10 +317,11 @@ TEST(AzureStore, TellsAMissingContainerFromAMissingBlob) {
   Cloud cloud;
   const auto elsewhere =
       cloud.Store({.container = "elsewhere", .key_base64 = cloud.account.key_base64});
-  EXPECT_EQ(elsewhere->Put({}, Key("a"), RandomBytes(1), {}).code(), StatusCode::kNotFound);
-  EXPECT_EQ(elsewhere->Head({}, Key("a")).status().code(), StatusCode::kNotFound);
-  EXPECT_EQ(elsewhere->Delete({}, Key("a")).code(), StatusCode::kNotFound);
-  EXPECT_EQ(elsewhere->List({}, "", "", 1).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(elsewhere->Put({}, Key("a"), RandomBytes(1), {}).code(),
+            StatusCode::kFailedPrecondition);
+  EXPECT_EQ(elsewhere->Head({}, Key("a")).status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(elsewhere->Delete({}, Key("a")).code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(elsewhere->List({}, "", "", 1).status().code(), StatusCode::kFailedPrecondition);
 }
 
 TEST(AzureStore, IsRefusedWithAnotherKeyOrClock) {

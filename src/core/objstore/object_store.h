@@ -92,6 +92,9 @@ class ObjectStore {
   // Deleting what is not there is success.
   virtual absl::Status Delete(const base::Context& context, const ObjectKey& key) = 0;
   virtual Capabilities capabilities() const = 0;
+  // What keeps deleted bytes (and their price), for an operator to read; empty: nothing that this
+  // store can see.
+  virtual absl::StatusOr<std::string> KeepsDeleted(const base::Context& /*context*/) { return ""; }
 
   // Grants: one create-only upload of exactly these bytes, as far as capabilities() says; reads of
   // any range. Good until `expires`; kInvalidArgument when that is over. No network is used.

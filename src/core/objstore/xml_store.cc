@@ -241,4 +241,12 @@ absl::Status XmlStore::Delete(const base::Context& context, const ObjectKey& key
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
+absl::StatusOr<std::string> XmlStore::KeepsDeleted(const base::Context& context) {
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  CEDANA_ASSIGN_OR_RETURN(const http::ClientResponse response,
+                          Send(context, {.method = "GET", .query = {{"versioning", ""}}}));
+  if (!absl::StrContains(response.body, "<Status>Enabled</Status>")) return "";
+  return "versioning: deleted objects stay, and are paid for, as old versions";
+}
+
 }  // namespace cedana::objstore

@@ -27,6 +27,7 @@ class XmlStore : public ObjectStore {
                                                const std::string& prefix, const std::string& after,
                                                size_t limit) final;
   absl::Status Delete(const base::Context& context, const ObjectKey& key) final;
+  absl::StatusOr<std::string> KeepsDeleted(const base::Context& context) final;
 
  protected:
   // `client` and `clock` are borrowed.

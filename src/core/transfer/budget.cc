@@ -67,7 +67,7 @@ absl::StatusOr<LoadBudget> PlanLoad(size_t limit_bytes, int connections, size_t 
   // at the default limit.
   const size_t for_blocks = limit / 4;
   budget.block_buffers = for_blocks / base::kBlockBytesMax;
-  const size_t used = resident_bytes + kMarginBytes + for_blocks +
+  const size_t used = resident_bytes + kMarginBytes + for_blocks + base::kSecondReadsBytesMax +
                       static_cast<size_t>(std::max(connections, 1)) *
                           (budget.range_bytes + 2 * base::kBlockBytesMax);
   if (used + budget.stretch_bytes > limit) {

@@ -22,8 +22,8 @@ struct SaveBudget {
 absl::StatusOr<SaveBudget> PlanSave(size_t limit_bytes, int pipelines);
 
 // What a restore holds: the page map, the small files, one range of sealed bytes for each
-// connection, stretches of plain bytes read ahead, and single blocks that keep a starved stream
-// going.
+// connection and a few second answers of hedged reads, stretches of plain bytes read ahead, and
+// single blocks that keep a starved stream going.
 struct LoadBudget {
   size_t range_bytes = 0;    // sealed, of each connection
   size_t stretch_bytes = 0;  // plain, of each read-ahead buffer

@@ -124,6 +124,7 @@ LoadFlow::~LoadFlow() {
   keeper_.Stop();
   keeper_thread_.Join();
   fetch_threads_.clear();
+  source_ = nullptr;  // it may still have something to tell under the hold
   if (caller_.cancel != nullptr) caller_.cancel->RemoveCallback(caller_callback_);
   work_.cancel->RemoveCallback(work_callback_);
   TellClose(catalog_, options_.lease);
@@ -143,6 +144,10 @@ absl::Status LoadFlow::Start(absl::string_view sealed_manifest, const OpenSource
   for (const format::MappedFile& file : tail_.map->files) {
     files_.push_back({file.name, file.bytes});
   }
+
+  std::vector<base::PackId> packs;
+  for (size_t i = 0; i < tail_.map->body_packs; ++i) packs.push_back(tail_.map->packs[i].id);
+  source_->Expect(packs);
 
   // What they leave of the memory limit is for reading ahead.
   const size_t resident = PageMapMemory(*tail_.map) + tail_.blocks->ResidentBytes();

@@ -3,10 +3,14 @@
 
 #include <cstring>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/thread.h"
 #include "core/transfer/testing/checkpoint_fixture.h"
@@ -159,6 +163,105 @@ TEST_F(LoadTest, EveryFlippedBitIsFoundBeforeAByteLeaves) {
   }
   EXPECT_GT(failed, 150);
   ExpectImages("damaged", images);
+}
+
+// Two providers with the same packs; those named in `liars` flip a bit in what they give.
+class TwoProviders : public PackSource {
+ public:
+  struct Log {
+    absl::Mutex mutex;
+    std::vector<std::string> reports ABSL_GUARDED_BY(mutex);  // "provider pack"
+  };
+  TwoProviders(MemoryStore& store, std::set<std::string> liars, Log& log)
+      : source_(store.OpenSource()), liars_(std::move(liars)), log_(log) {}
+
+  absl::StatusOr<std::string> Read(const base::Context& context, const base::PackId& pack,
+                                   uint64_t offset, std::span<uint8_t> out,
+                                   std::span<const std::string> avoid) override {
+    for (const std::string provider : {"near", "far"}) {
+      if (std::find(avoid.begin(), avoid.end(), provider) != avoid.end()) continue;
+      const absl::Status read = source_->Read(context, pack, offset, out, {}).status();
+      if (!read.ok()) return read;
+      if (liars_.contains(provider)) {
+        for (size_t at = out.size() / 2; at < out.size(); at += 4096) out[at] ^= 1;
+      }
+      return provider;
+    }
+    return absl::NotFoundError("no other provider");
+  }
+  void ReportDamage(const base::PackId& pack, const std::string& provider,
+                    const absl::Status& what) override {
+    EXPECT_TRUE(absl::IsDataLoss(what)) << what;
+    absl::MutexLock lock(&log_.mutex);
+    log_.reports.push_back(absl::StrCat(provider, " ", pack.ToHex()));
+  }
+
+ private:
+  const std::unique_ptr<PackSource> source_;
+  const std::set<std::string> liars_;
+  Log& log_;
+};
+
+class LyingTest : public LoadTest {
+ protected:
+  // Serves every image; what has left is right, however far it got.
+  absl::Status LoadFrom(const std::set<std::string>& liars) {
+    LoadOptions options;
+    options.path = "lied";
+    options.lease = base::DrawId<base::LeaseId>(random_);
+    auto load = Load::Open({}, options, &catalog_, [&](const base::LeaseId&) {
+      return std::make_unique<TwoProviders>(store_, liars, log_);
+    });
+    if (!load.ok()) return load.status();
+    absl::Status status;
+    for (const auto& [name, bytes] : images_) {
+      StringSink sink;
+      const absl::Status served = (*load)->Serve(name, sink);
+      EXPECT_EQ(bytes.compare(0, sink.text().size(), sink.text()), 0);
+      EXPECT_TRUE(!served.ok() || sink.text().size() == bytes.size());
+      status.Update(served);
+    }
+    return status;
+  }
+  std::vector<std::string> Reports() {
+    absl::MutexLock lock(&log_.mutex);
+    return log_.reports;
+  }
+
+  // Small files in the last pack, and pages in packs of their own.
+  Images images_ = {{"core-1.img", SomeMemory(60000, 1, 0)},
+                    {"mm-1.img", SomeMemory(300000, 3, 0)},
+                    {"pages-1.img", SomeMemory(40 << 20, 2)}};
+  TwoProviders::Log log_;
+};
+
+TEST_F(LyingTest, ARangeThatIsWrongIsReadFromAnotherProviderAndReported) {
+  ASSERT_TRUE(SaveImages(OptionsFor("lied"), images_).ok());
+  const absl::Status status = LoadFrom({"near"});
+  EXPECT_TRUE(status.ok()) << status;
+  const std::vector<std::string> reports = Reports();
+  for (const base::PackId& pack : store_.packs()) {
+    EXPECT_NE(std::count(reports.begin(), reports.end(), absl::StrCat("near ", pack.ToHex())), 0);
+  }
+}
+
+TEST_F(LyingTest, AllCopiesWrongNamesPackAndProviders) {
+  ASSERT_TRUE(SaveImages(OptionsFor("lied"), images_).ok());
+  const absl::Status status = LoadFrom({"near", "far"});
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  const std::string text(status.message());
+  EXPECT_NE(text.find("provider near"), std::string::npos) << text;
+  EXPECT_NE(text.find("provider far"), std::string::npos) << text;
+  const std::vector<base::PackId> packs = store_.packs();
+  EXPECT_TRUE(std::any_of(packs.begin(), packs.end(), [&](const base::PackId& pack) {
+    return text.find(pack.ToHex()) != std::string::npos;
+  })) << text;
+  for (const char* provider : {"near ", "far "}) {
+    const std::vector<std::string> reports = Reports();
+    EXPECT_TRUE(std::any_of(reports.begin(), reports.end(), [&](const std::string& report) {
+      return absl::StartsWith(report, provider);
+    }));
+  }
 }
 
 TEST_F(LoadTest, ABlockFromAnotherPlaceIsRefused) {

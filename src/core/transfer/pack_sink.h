@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "core/base/context.h"
 #include "core/base/ids.h"
 
@@ -24,6 +25,10 @@ class PackSink {
                                                        const base::PackId& pack,
                                                        std::span<const uint8_t> bytes,
                                                        uint32_t crc32c) = 0;
+
+  // From now on a Put may go on so long without any success; before, as long as the sink was made
+  // for. Also for those under way.
+  virtual void SetPatience(absl::Duration patience) { (void)patience; }
 };
 
 }  // namespace cedana::transfer

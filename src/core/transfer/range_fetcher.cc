@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/transfer/authentic_read.h"
 
 namespace cedana::transfer {
 
@@ -32,17 +33,16 @@ absl::Status RangeFetcher::Fetch(const base::Context& context, const RangeRead& 
                                  std::span<uint8_t> buffer) {
   const format::PackRef& pack = map_.packs[read.pack];
   const std::span<uint8_t> sealed = std::span(sealed_).first(read.bytes);
-  const absl::StatusOr<std::string> provider = source_.Read(context, pack.id, read.offset, sealed);
-  if (!provider.ok()) {
-    return base::Annotate(provider.status(), absl::StrCat("pack ", pack.id.ToHex()));
-  }
-  progress_.read_bytes += sealed.size();
-  for (const RangeRead::Block& entry : read.blocks) {
-    const format::BlockPlace& place = map_.blocks[entry.block].place;
-    CEDANA_RETURN_IF_ERROR(opener_.Open(pack, place, sealed, read.offset, *provider,
-                                        buffer.subspan(entry.slot, place.plain_bytes)));
-  }
-  return absl::OkStatus();
+  const auto open = [&](const std::string& provider) {
+    progress_.read_bytes += sealed.size();
+    for (const RangeRead::Block& entry : read.blocks) {
+      const format::BlockPlace& place = map_.blocks[entry.block].place;
+      CEDANA_RETURN_IF_ERROR(opener_.Open(pack, place, sealed, read.offset, provider,
+                                          buffer.subspan(entry.slot, place.plain_bytes)));
+    }
+    return absl::OkStatus();
+  };
+  return AuthenticRead(source_, pack.id).Run(context, read.offset, sealed, open);
 }
 
 }  // namespace cedana::transfer

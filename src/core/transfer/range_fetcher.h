@@ -44,7 +44,7 @@ class RangeFetcher {
   RangeFetcher(const format::PageMap& map, const format::OrganisationKeys& keys, PackSource& source,
                LoadProgress& progress, size_t range_bytes);
 
-  // Puts each block of `read` at its slot of `buffer`.
+  // Puts each block of `read` at its slot of `buffer`, read from whichever provider has it whole.
   absl::Status Fetch(const base::Context& context, const RangeRead& read,
                      std::span<uint8_t> buffer);
 

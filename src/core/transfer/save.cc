@@ -73,6 +73,7 @@ class SaveFlow final : public Save {
   absl::StatusOr<CheckpointInfo> Finish(const JobFacts& facts,
                                         absl::Duration commit_timeout) override;
   void Abort(absl::Status reason) override;
+  void SetPatience(absl::Duration patience) override { sink_->SetPatience(patience); }
   const SaveProgress& progress() const override { return progress_; }
   const std::string& path() const override { return begun_.path; }
 

@@ -74,6 +74,10 @@ class Save {
   // any thread; wakes blocked Store calls, which then return `reason`.
   virtual void Abort(absl::Status reason) = 0;
 
+  // From now on nobody is frozen meanwhile: storage that is away may be waited for so long, and
+  // until the lease ends.
+  virtual void SetPatience(absl::Duration patience) = 0;
+
   virtual const SaveProgress& progress() const = 0;
   virtual const std::string& path() const = 0;  // the final one
 };

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/transfer/authentic_read.h"
 
 namespace cedana::transfer {
 namespace {
@@ -32,23 +33,21 @@ std::vector<TailExtent> TailExtents(const format::Manifest& manifest) {
   return extents;
 }
 
-absl::StatusOr<std::vector<uint8_t>> JoinPageMap(const format::Manifest& manifest,
-                                                 const format::OrganisationKeys& keys,
-                                                 const std::vector<TailBlocks::PackBytes>& packs) {
-  size_t total = 0;
-  for (const format::MapSegment& segment : manifest.page_map) total += segment.place.plain_bytes;
-  if (total > format::kPageMapBytesMax) return absl::DataLossError("page map is too large");
-  std::vector<uint8_t> map(total);
-  PackOpener opener(keys);
-  size_t filled = 0;
+// Puts the segments of the page map that lie in one tail pack at their places in `map`.
+absl::Status OpenSegments(const format::Manifest& manifest, size_t tail_pack,
+                          const TailBlocks::PackBytes& pack, PackOpener& opener,
+                          std::span<uint8_t> map) {
+  size_t begin = 0;
   for (const format::MapSegment& segment : manifest.page_map) {
-    const TailBlocks::PackBytes& pack = packs[segment.tail_pack];
-    CEDANA_RETURN_IF_ERROR(opener.Open(manifest.tail_packs[segment.tail_pack], segment.place,
-                                       pack.bytes, kPackHeaderBytes, pack.provider,
-                                       std::span(map).subspan(filled, segment.place.plain_bytes)));
-    filled += segment.place.plain_bytes;
+    const size_t bytes = segment.place.plain_bytes;
+    if (segment.tail_pack == tail_pack) {
+      CEDANA_RETURN_IF_ERROR(opener.Open(manifest.tail_packs[tail_pack], segment.place, pack.bytes,
+                                         kPackHeaderBytes, pack.provider,
+                                         map.subspan(begin, bytes)));
+    }
+    begin += bytes;
   }
-  return map;
+  return absl::OkStatus();
 }
 
 // Blocks of tail packs must lie in the part that was read.
@@ -66,9 +65,10 @@ absl::Status CheckTailBlocks(const format::PageMap& map,
 
 }  // namespace
 
-TailBlocks::TailBlocks(const format::PageMap& map, const format::OrganisationKeys& keys,
+TailBlocks::TailBlocks(const base::Context& context, const format::PageMap& map,
+                       const format::OrganisationKeys& keys, PackSource& source,
                        std::vector<PackBytes> packs)
-    : map_(map), packs_(std::move(packs)), opener_(keys) {}
+    : context_(context), map_(map), source_(source), packs_(std::move(packs)), opener_(keys) {}
 
 absl::StatusOr<std::span<const uint8_t>> TailBlocks::Plain(size_t block) {
   absl::MutexLock lock(&mutex_);
@@ -77,11 +77,27 @@ absl::StatusOr<std::span<const uint8_t>> TailBlocks::Plain(size_t block) {
     const format::MapBlock& entry = map_.blocks[block];
     const PackBytes& pack = packs_[entry.pack - map_.body_packs];
     std::vector<uint8_t> opened(entry.place.plain_bytes);
-    CEDANA_RETURN_IF_ERROR(opener_.Open(map_.packs[entry.pack], entry.place, pack.bytes,
-                                        kPackHeaderBytes, pack.provider, opened));
+    absl::Status status = opener_.Open(map_.packs[entry.pack], entry.place, pack.bytes,
+                                       kPackHeaderBytes, pack.provider, opened);
+    if (absl::IsDataLoss(status)) status = ReadElsewhere(entry, pack.provider, status, opened);
+    CEDANA_RETURN_IF_ERROR(status);
     plain = std::move(opened);
   }
   return std::span<const uint8_t>(plain);
+}
+
+// Only this block: the others of the pack are read again when their turn comes, if they are wrong.
+absl::Status TailBlocks::ReadElsewhere(const format::MapBlock& block, const std::string& provider,
+                                       const absl::Status& damage, std::span<uint8_t> plain) {
+  const format::PackRef& pack = map_.packs[block.pack];
+  std::vector<uint8_t> sealed(block.place.sealed_bytes);
+  AuthenticRead read(source_, pack.id);
+  read.Reject(provider, damage);
+  return read.Run(context_, block.place.offset, sealed,
+                  [&](const std::string& other) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                    return opener_.Open(pack, block.place, sealed, block.place.offset, other,
+                                        plain);
+                  });
 }
 
 size_t TailBlocks::ResidentBytes() const {
@@ -98,24 +114,31 @@ absl::StatusOr<CheckpointTail> ReadTail(const base::Context& context,
                                         const format::OrganisationKeys& keys, PackSource& source,
                                         LoadProgress& progress) {
   const std::vector<TailExtent> extents = TailExtents(manifest);
-  std::vector<TailBlocks::PackBytes> packs(extents.size());
-  for (size_t i = 0; i < packs.size(); ++i) {
-    const base::PackId& id = manifest.tail_packs[i].id;
-    if (extents[i].end <= kPackHeaderBytes) return absl::DataLossError("empty tail pack");
-    packs[i].bytes.resize(extents[i].end - kPackHeaderBytes);
-    absl::StatusOr<std::string> provider =
-        source.Read(context, id, kPackHeaderBytes, packs[i].bytes);
-    if (!provider.ok()) {
-      return base::Annotate(provider.status(), absl::StrCat("pack ", id.ToHex()));
-    }
-    packs[i].provider = *std::move(provider);
-    progress.read_bytes += packs[i].bytes.size();
+  size_t map_bytes = 0;
+  for (const format::MapSegment& segment : manifest.page_map) {
+    map_bytes += segment.place.plain_bytes;
   }
+  if (map_bytes > format::kPageMapBytesMax) return absl::DataLossError("page map is too large");
 
+  std::vector<TailBlocks::PackBytes> packs(extents.size());
   CheckpointTail tail;
   {
-    CEDANA_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, JoinPageMap(manifest, keys, packs));
-    CEDANA_ASSIGN_OR_RETURN(format::PageMap map, format::DecodePageMap(bytes, manifest.tail_packs));
+    std::vector<uint8_t> joined(map_bytes);
+    PackOpener opener(keys);
+    for (size_t i = 0; i < packs.size(); ++i) {
+      if (extents[i].end <= kPackHeaderBytes) return absl::DataLossError("empty tail pack");
+      TailBlocks::PackBytes& pack = packs[i];
+      pack.bytes.resize(extents[i].end - kPackHeaderBytes);
+      CEDANA_RETURN_IF_ERROR(
+          AuthenticRead(source, manifest.tail_packs[i].id)
+              .Run(context, kPackHeaderBytes, pack.bytes, [&](const std::string& provider) {
+                pack.provider = provider;
+                progress.read_bytes += pack.bytes.size();
+                return OpenSegments(manifest, i, pack, opener, joined);
+              }));
+    }
+    CEDANA_ASSIGN_OR_RETURN(format::PageMap map,
+                            format::DecodePageMap(joined, manifest.tail_packs));
     tail.map = std::make_unique<format::PageMap>(std::move(map));
   }
   // The sealed page map is not needed any more.
@@ -125,7 +148,7 @@ absl::StatusOr<CheckpointTail> ReadTail(const base::Context& context,
     packs[i].bytes.shrink_to_fit();
   }
   CEDANA_RETURN_IF_ERROR(CheckTailBlocks(*tail.map, packs));
-  tail.blocks = std::make_unique<TailBlocks>(*tail.map, keys, std::move(packs));
+  tail.blocks = std::make_unique<TailBlocks>(context, *tail.map, keys, source, std::move(packs));
   return tail;
 }
 

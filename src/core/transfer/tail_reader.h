@@ -30,18 +30,26 @@ class TailBlocks {
     std::string provider;
     std::vector<uint8_t> bytes;  // of the pack, from its first block on
   };
-  // `map` and `keys` are borrowed. `packs`: one for each tail pack.
-  TailBlocks(const format::PageMap& map, const format::OrganisationKeys& keys,
+  // `map`, `keys` and `source` are borrowed. `packs`: one for each tail pack.
+  TailBlocks(const base::Context& context, const format::PageMap& map,
+             const format::OrganisationKeys& keys, PackSource& source,
              std::vector<PackBytes> packs);
 
   bool Holds(size_t block) const { return map_.blocks[block].pack >= map_.body_packs; }
-  // The plain bytes, valid as long as this object. Requires: Holds.
+  // The plain bytes, valid as long as this object. A block that turns out to be damaged is read
+  // from another provider. Requires: Holds.
   absl::StatusOr<std::span<const uint8_t>> Plain(size_t block);
 
   size_t ResidentBytes() const;  // at most, all blocks expanded
 
  private:
+  absl::Status ReadElsewhere(const format::MapBlock& block, const std::string& provider,
+                             const absl::Status& damage, std::span<uint8_t> plain)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const base::Context context_;
   const format::PageMap& map_;
+  PackSource& source_;
   const std::vector<PackBytes> packs_;
   absl::Mutex mutex_;
   PackOpener opener_ ABSL_GUARDED_BY(mutex_);
@@ -54,8 +62,8 @@ struct CheckpointTail {
   std::unique_ptr<TailBlocks> blocks;
 };
 
-// One read for each tail pack; there is one, unless the checkpoint is very large. `keys` are
-// borrowed by the result.
+// One read for each tail pack; there is one, unless the checkpoint is very large. `keys` and
+// `source` are borrowed by the result.
 absl::StatusOr<CheckpointTail> ReadTail(const base::Context& context,
                                         const format::Manifest& manifest,
                                         const format::OrganisationKeys& keys, PackSource& source,

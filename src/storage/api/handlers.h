@@ -55,4 +55,15 @@ absl::Status ListTokens(Call& call, const replica::Vault& vault);
 absl::Status RevokeToken(Call& call, const replica::Vault& vault);
 absl::Status Collect(Call& call, const ServiceParts& parts);
 
+// providers.cc and metrics.cc: as above.
+absl::Status ListProviders(Call& call, const ServiceParts& parts);
+absl::Status AddProvider(Call& call, const ServiceParts& parts);
+absl::Status TestProvider(Call& call, const ServiceParts& parts);
+absl::Status RemoveProvider(Call& call, const ServiceParts& parts);
+absl::Status ShowPolicy(Call& call, const ServiceParts& parts);
+absl::Status SetPolicy(Call& call, const ServiceParts& parts);
+absl::Status GetStatus(Call& call, const ServiceParts& parts);
+absl::Status Repair(Call& call, const ServiceParts& parts);
+absl::Status GetMetrics(Call& call, const ServiceParts& parts);
+
 }  // namespace cedana::api

@@ -123,7 +123,10 @@ absl::Status GrantReads(Call& call, OrgCatalog& catalog) {
   CEDANA_ASSIGN_OR_RETURN(const auto lease, call.IdAt<base::LeaseId>(2));
   CEDANA_ASSIGN_OR_RETURN(const Json body, call.ReadJson(kSmallBodyBytesMax));
   CEDANA_ASSIGN_OR_RETURN(const auto packs, PackIdsFromJson(body));
+  CEDANA_ASSIGN_OR_RETURN(const auto reports, ReportsFromJson(body));
   CEDANA_ASSIGN_OR_RETURN(const auto grants, catalog.GrantReads(lease, packs));
+  // After the grants: only who has a living hold is listened to.
+  for (const auto& [provider, report] : reports) catalog.Report(provider, report);
   return call.Send(200, ToJson(grants, call.Origin(), /*reads=*/true));
 }
 

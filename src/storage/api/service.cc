@@ -1,8 +1,10 @@
 #include "storage/api/service.h"
 
+#include <algorithm>
 #include <functional>
 #include <initializer_list>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -17,6 +19,7 @@ namespace {
 // A call may work for so long after its last wait for the client; bulk transfers are bounded by the
 // server's own I/O timeout.
 constexpr absl::Duration kCallTimeout = absl::Minutes(2);
+constexpr size_t kRequestIdBytesMax = 64;
 
 using OrgHandler = absl::Status (*)(Call&, OrgCatalog&);
 using VaultHandler = absl::Status (*)(Call&, const replica::Vault&);
@@ -96,6 +99,15 @@ struct PartsRoute {
 };
 const PartsRoute kOperatorPartsRoutes[] = {
     {{"POST", {"v3", "admin", "collect"}}, Collect},
+    {{"GET", {"v3", "admin", "providers"}}, ListProviders},
+    {{"POST", {"v3", "admin", "providers"}}, AddProvider},
+    {{"POST", {"v3", "admin", "providers", "*", "test"}}, TestProvider},
+    {{"DELETE", {"v3", "admin", "providers", "*"}}, RemoveProvider},
+    {{"GET", {"v3", "admin", "policies"}}, ShowPolicy},
+    {{"PUT", {"v3", "admin", "policies"}}, SetPolicy},
+    {{"GET", {"v3", "admin", "status"}}, GetStatus},
+    {{"POST", {"v3", "admin", "repair"}}, Repair},
+    {{"GET", {"metrics"}}, GetMetrics},
 };
 constexpr char kWrongToken[] = "token: does not have this right";
 
@@ -113,6 +125,19 @@ std::string LoggedPath(const http::ServerRequest& request) {
   return request.path;
 }
 
+// The client's own, so that its log and ours speak of the same, else one that is drawn.
+std::string RequestId(const http::ServerRequest& request, base::Random& random) {
+  const std::string* given = request.Header("x-request-id");
+  const bool good = given != nullptr && !given->empty() && given->size() <= kRequestIdBytesMax &&
+                    std::all_of(given->begin(), given->end(), [](char c) {
+                      return absl::ascii_isalnum(c) || c == '-' || c == '_';
+                    });
+  if (good) return *given;
+  uint8_t id[8];
+  random.Fill(id, sizeof(id));
+  return base::HexEncode(id, sizeof(id));
+}
+
 absl::Status Health(Call& call, const replica::Vault& vault) {
   if (call.segments()[0] == "healthz") {
     return call.Send(200, {{"Content-Type", "text/plain"}}, "ok\n");
@@ -127,10 +152,8 @@ absl::Status Health(Call& call, const replica::Vault& vault) {
 
 void Service::Handle(http::Exchange& exchange) {
   const absl::Duration started = vault_.clock->Monotonic();
-  uint8_t id[8];
-  vault_.random->Fill(id, sizeof(id));
   absl::StatusOr<std::vector<std::string>> segments = exchange.request().Segments();
-  Call call(exchange, base::HexEncode(id, sizeof(id)),
+  Call call(exchange, RequestId(exchange.request(), *vault_.random),
             segments.ok() ? *segments : std::vector<std::string>(),
             base::Context{}.WithTimeout(kCallTimeout));
   const absl::Status result = segments.ok() ? Dispatch(call) : segments.status();

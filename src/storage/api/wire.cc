@@ -214,7 +214,7 @@ absl::StatusOr<std::vector<std::pair<std::string, replica::ClientReport>>> Repor
     replica::ClientReport report;
     report.ok = count("ok");
     report.failed = count("failed");
-    report.full = base::StringOr(item, "last_error", "") == "resource_exhausted";
+    report.full = base::BoolOr(item, "full", false);
     report.latency = absl::Milliseconds(std::min<uint64_t>(count("latency_ms"), 3600000));
     report.bytes_per_s = static_cast<double>(count("bytes_per_s"));
     reports.emplace_back(provider, report);

@@ -24,9 +24,14 @@ void AddServe(CLI::App& app, ServeOptions& options, Action& action) {
   serve->add_option("--tls-cert", options.tls_cert_file,
                     "File of the certificate chain (PEM), read again when it changes");
   serve->add_option("--tls-key", options.tls_key_file, "File of its key (PEM)");
-  serve->add_option("--provider", options.providers, "NAME=file:///PATH, may be repeated")
+  serve
+      ->add_option(
+          "--provider", options.providers,
+          "NAME=URL (file:///PATH, s3://BUCKET/PREFIX?…, gcs://…, azure://…), may be repeated")
       ->take_all()
       ->allow_extra_args(false);
+  serve->add_option("--providers-file", options.providers_file,
+                    "JSON file {\"providers\": [{\"name\", \"url\"}, …]}");
   serve->add_option("--master-key-file", options.master_key_file,
                     "File of the master key (or CEDANA_STORAGE_MASTER_KEY); DIR/keys/master");
   serve->add_option("--lease", options.lease_s, "Seconds that a save or restore lives unrenewed");
@@ -96,6 +101,72 @@ void AddAdminCommands(CLI::App& app, AdminOptions& options, std::string& text, A
            [&] { return Collect(options); });
 }
 
+void AddProviderCommands(CLI::App& app, AdminOptions& options, ProviderArguments& arguments,
+                         Action& action) {
+  CLI::App* provider = app.add_subcommand("provider", "Providers of the running service");
+  provider->require_subcommand(1);
+  const auto name = [&](CLI::App* command) {
+    command->add_option("name", arguments.name, "Its name")->required();
+  };
+  AddAdmin(
+      provider, "add", "Try a provider, and use it from now on", options, action,
+      [&] { return AddProvider(options, arguments); },
+      [&, name](CLI::App* command) {
+        name(command);
+        command->add_option("provider-url", arguments.url, "file://, s3://, gcs:// or azure:// URL")
+            ->required();
+        command->add_option("--credentials", arguments.credentials_file,
+                            "File of its credentials; kept by the service, mode 0600");
+      });
+  AddAdmin(provider, "list", "List providers", options, action,
+           [&] { return ListProviders(options); });
+  AddAdmin(
+      provider, "test", "Try everything that is done with a provider", options, action,
+      [&] { return TestProvider(options, arguments); }, name);
+  AddAdmin(
+      provider, "remove", "Drain a provider, or declare it lost", options, action,
+      [&] { return RemoveProvider(options, arguments); },
+      [&, name](CLI::App* command) {
+        name(command);
+        command->add_flag("--lost", arguments.lost,
+                          "What it has is gone: never read it again, write copies elsewhere");
+      });
+}
+
+struct PolicyArguments {
+  std::string organisation;
+  std::string policy;
+  bool scrub = false;
+};
+
+void AddPolicyCommands(CLI::App& app, AdminOptions& options, PolicyArguments& arguments,
+                       Action& action) {
+  CLI::App* policy = app.add_subcommand("policy", "How many copies an organisation has");
+  policy->require_subcommand(1);
+  AddAdmin(
+      policy, "show", "Show policies", options, action,
+      [&] { return ShowPolicy(options, arguments.organisation); },
+      [&](CLI::App* command) {
+        command->add_option("organisation", arguments.organisation, "Only of this one");
+      });
+  AddAdmin(
+      policy, "set", "Set a policy; what is missing is written in the background", options, action,
+      [&] { return SetPolicy(options, arguments.organisation, arguments.policy); },
+      [&](CLI::App* command) {
+        command->add_option("organisation", arguments.organisation, "Its name")->required();
+        command->add_option("policy", arguments.policy, "copies=N,ack=M or default")->required();
+      });
+  AddAdmin(&app, "status", "Show providers, debt and repair", options, action,
+           [&] { return ShowStatus(options); });
+  AddAdmin(
+      &app, "repair", "Pay now whatever debt can be paid", options, action,
+      [&] { return Repair(options, arguments.scrub); },
+      [&](CLI::App* command) {
+        command->add_flag("--scrub", arguments.scrub,
+                          "First compare what providers list with the catalog");
+      });
+}
+
 }  // namespace
 
 int Main(int argc, char** argv) {
@@ -108,6 +179,10 @@ int Main(int argc, char** argv) {
   Action action;
   AddServe(app, serve_options, action);
   AddAdminCommands(app, admin_options, text, action);
+  ProviderArguments provider_arguments;
+  AddProviderCommands(app, admin_options, provider_arguments, action);
+  PolicyArguments policy_arguments;
+  AddPolicyCommands(app, admin_options, policy_arguments, action);
   app.add_subcommand("version", "Print the version")->callback([&action] {
     action = [] {
       std::printf("cedana-storage %s (build %s)\n", BuildVersion(), BuildId());

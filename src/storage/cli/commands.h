@@ -15,7 +15,8 @@ struct ServeOptions {
   std::string listen = "127.0.0.1:7070";
   std::string tls_cert_file;
   std::string tls_key_file;
-  std::vector<std::string> providers;  // NAME=file:///PATH
+  std::vector<std::string> providers;  // NAME=URL
+  std::string providers_file;          // JSON {"providers": [{"name", "url"}…]}
   std::string master_key_file;
   double lease_s = 0;  // 0: the default of replica::Times
   double heartbeat_s = 0;
@@ -45,5 +46,24 @@ absl::Status CreateToken(const AdminOptions& options, const std::string& organis
 absl::Status ListTokens(const AdminOptions& options, const std::string& organisation);
 absl::Status RevokeToken(const AdminOptions& options, const std::string& id);
 absl::Status Collect(const AdminOptions& options);
+
+struct ProviderArguments {
+  std::string name;
+  std::string url;
+  std::string credentials_file;  // empty: from the service's environment, or none are needed
+  bool lost = false;
+};
+absl::Status AddProvider(const AdminOptions& options, const ProviderArguments& arguments);
+absl::Status ListProviders(const AdminOptions& options);
+// An error when anything but a warning was found.
+absl::Status TestProvider(const AdminOptions& options, const ProviderArguments& arguments);
+absl::Status RemoveProvider(const AdminOptions& options, const ProviderArguments& arguments);
+// Empty: of every organisation.
+absl::Status ShowPolicy(const AdminOptions& options, const std::string& organisation);
+// "copies=N,ack=M" or "default".
+absl::Status SetPolicy(const AdminOptions& options, const std::string& organisation,
+                       const std::string& policy);
+absl::Status ShowStatus(const AdminOptions& options);
+absl::Status Repair(const AdminOptions& options, bool scrub);
 
 }  // namespace cedana::cli

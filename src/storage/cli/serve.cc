@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/environment.h"
+#include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
 #include "storage/cli/commands.h"
@@ -14,6 +15,7 @@ namespace cedana::cli {
 namespace {
 
 constexpr absl::Duration kStopGrace = absl::Seconds(10);
+constexpr size_t kProvidersFileBytesMax = 256u << 10;
 
 absl::Status ParseListen(const std::string& listen, api::NodeOptions* node) {
   const size_t colon = listen.rfind(':');
@@ -69,6 +71,13 @@ absl::Status Serve(const ServeOptions& options) {
   for (const std::string& text : options.providers) {
     CEDANA_ASSIGN_OR_RETURN(replica::ProviderSpec spec, replica::ParseProvider(text));
     node_options.providers.push_back(std::move(spec));
+  }
+  if (!options.providers_file.empty()) {
+    CEDANA_ASSIGN_OR_RETURN(const std::string text,
+                            base::ReadFile(options.providers_file, kProvidersFileBytesMax));
+    absl::StatusOr<std::vector<replica::ProviderSpec>> listed = replica::ParseProviders(text);
+    if (!listed.ok()) return base::Annotate(listed.status(), options.providers_file);
+    for (replica::ProviderSpec& spec : *listed) node_options.providers.push_back(std::move(spec));
   }
   // Blocked before any thread starts, so that only the wait below takes them.
   std::signal(SIGPIPE, SIG_IGN);

@@ -213,6 +213,16 @@ class SqliteCheckpoints : public Checkpoints {
     places.bytes = static_cast<uint64_t>(query.Int(1));
     places.crc32c = static_cast<uint32_t>(query.Int(2));
     CEDANA_ASSIGN_OR_RETURN(places.providers, ShardProviders(connection, organisation, pack));
+    // With nothing better the bad ones: a part of such a shard may be good, and it may have been
+    // put back from a copy. Whoever reads authenticates.
+    if (places.providers.empty()) {
+      Query damaged(
+          connection,
+          "SELECT provider FROM shards WHERE organisation = ? AND pack = ? AND state = 1");
+      damaged.Bind(organisation, pack);
+      while (damaged.Step()) places.providers.push_back(damaged.Bytes(0));
+      CEDANA_RETURN_IF_ERROR(damaged.status());
+    }
     return places;
   }
 

@@ -130,10 +130,18 @@ absl::StatusOr<std::vector<std::string>> ShardProviders(Connection& connection,
                                                         const base::OrgId& organisation,
                                                         const base::PackId& pack) {
   Query query(connection,
-              "SELECT provider FROM shards WHERE organisation = ? AND pack = ? AND state <> 1");
+              "SELECT provider, state = 1 AS damaged FROM shards WHERE organisation = ? AND "
+              "pack = ? ORDER BY damaged");
   query.Bind(organisation, pack);
   std::vector<std::string> providers;
-  while (query.Step()) providers.push_back(query.Bytes(0));
+  bool sound = false;
+  while (query.Step()) {
+    // A damaged copy is better than none: most of its blocks are whole, and who reads checks each.
+    const bool damaged = query.Int(1) != 0;
+    if (damaged && sound) break;
+    sound = !damaged;
+    providers.push_back(query.Bytes(0));
+  }
   CEDANA_RETURN_IF_ERROR(query.status());
   return providers;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
@@ -173,29 +174,61 @@ absl::StatusOr<transfer::SaveOutcome> OrgCatalog::Outcome(const base::Context& c
 
 absl::StatusOr<std::string> OrgCatalog::ReadManifest(const base::Context& context,
                                                      const metadata::Checkpoint& row) {
-  const std::string key = ManifestKey(row.save, row.id);
-  const auto ref = metadata::ObjectRef::Manifest(organisation_, row.id);
-  absl::Status last = absl::DataLossError("no provider");
-  for (const ProviderPtr& provider : vault_.providers->Ranked(organisation_, /*writing=*/false)) {
-    if (!Contains(row.manifest_providers, provider->name)) continue;
-    absl::StatusOr<std::string> bytes = ReadObject(context.WithTimeout(kManifestReadTimeout),
-                                                   *provider->store, key, base::kManifestBytesMax);
-    if (bytes.ok() && Sha256(*bytes) == row.manifest_sha256) return bytes;
+  const auto listed = [&row](const ProviderPtr& provider) {
+    return Contains(row.manifest_providers, provider->name);
+  };
+  std::vector<ProviderPtr> providers = vault_.providers->Ranked(organisation_, /*writing=*/false);
+  // Last those whose copy was found bad or gone: it may have been put back, and its hash tells.
+  const auto unlisted = std::stable_partition(providers.begin(), providers.end(), listed);
+  absl::StatusCode code = absl::StatusCode::kOk;
+  std::vector<std::string> texts;
+  for (auto provider = providers.begin(); provider != providers.end(); ++provider) {
+    absl::StatusOr<std::string> bytes =
+        ReadManifestFrom(context, row, **provider, /*listed=*/provider < unlisted);
+    if (bytes.ok()) return bytes;
     CEDANA_RETURN_IF_ERROR(context.Check());
-    if (!absl::IsNotFound(bytes.status())) {
-      vault_.providers->health().Record(provider->name, bytes.status());
-    }
-    last = bytes.ok() ? absl::DataLossError(absl::StrCat("provider ", provider->name, ": ", key,
-                                                         " is not what was committed"))
-                      : base::Annotate(bytes.status(), absl::StrCat("provider ", provider->name));
-    if (!bytes.ok() && !absl::IsNotFound(last)) continue;
-    if (absl::IsNotFound(last)) last = absl::DataLossError(last.message());
-    base::LogWarn("a manifest is damaged", {{"provider", provider->name}, {"key", key}});
-    vault_.metadata->replication()
-        .SetShard(ref, provider->name, metadata::ShardState::kDamaged)
-        .IgnoreError();  // the next reader finds it, too
+    const absl::Status& why = bytes.status();
+    // That one which should not have it has not is no news.
+    if (absl::IsNotFound(why) && provider >= unlisted) continue;
+    texts.emplace_back(why.message());
+    // One that may recover outweighs all others.
+    const bool lost = absl::IsNotFound(why) || absl::IsDataLoss(why);
+    if (code == absl::StatusCode::kOk || !lost)
+      code = lost ? absl::StatusCode::kDataLoss : why.code();
   }
-  return base::Annotate(last, absl::StrCat("manifest of ", row.path));
+  if (texts.empty())
+    return absl::DataLossError(absl::StrCat("manifest of ", row.path, ": no provider has it"));
+  return absl::Status(code,
+                      absl::StrCat("manifest of ", row.path, ": ", absl::StrJoin(texts, "; ")));
+}
+
+absl::StatusOr<std::string> OrgCatalog::ReadManifestFrom(const base::Context& context,
+                                                         const metadata::Checkpoint& row,
+                                                         const Provider& provider, bool listed) {
+  const std::string key = ManifestKey(row.save, row.id);
+  const auto mark = [&](metadata::ShardState state) {
+    vault_.metadata->replication()
+        .SetShard(metadata::ObjectRef::Manifest(organisation_, row.id), provider.name, state)
+        .IgnoreError();  // the next reader finds it, too
+  };
+  absl::StatusOr<std::string> bytes = ReadObject(context.WithTimeout(kManifestReadTimeout),
+                                                 *provider.store, key, base::kManifestBytesMax);
+  if (bytes.ok() && Sha256(*bytes) == row.manifest_sha256) {
+    if (!listed) mark(metadata::ShardState::kLive);
+    return bytes;
+  }
+  CEDANA_RETURN_IF_ERROR(context.Check());
+  if (!bytes.ok() && !absl::IsNotFound(bytes.status())) {
+    vault_.providers->health().Record(provider.name, bytes.status());
+    return base::Annotate(bytes.status(), absl::StrCat("provider ", provider.name));
+  }
+  if (listed) {
+    base::LogWarn("a manifest is damaged", {{"provider", provider.name}, {"key", key}});
+    mark(metadata::ShardState::kDamaged);
+  }
+  if (!bytes.ok()) return base::Annotate(bytes.status(), absl::StrCat("provider ", provider.name));
+  return absl::DataLossError(
+      absl::StrCat("provider ", provider.name, ": ", key, " is not what was committed"));
 }
 
 absl::StatusOr<transfer::OpenedCheckpoint> OrgCatalog::Open(const base::Context& context,

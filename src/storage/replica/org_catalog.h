@@ -95,6 +95,10 @@ class OrgCatalog : public transfer::Catalog {
                  const ObjectGrant& grant, std::vector<PackGrant>* grants);
   absl::StatusOr<std::string> ReadManifest(const base::Context& context,
                                            const metadata::Checkpoint& row);
+  // `listed`: the catalog believes that this provider has it.
+  absl::StatusOr<std::string> ReadManifestFrom(const base::Context& context,
+                                               const metadata::Checkpoint& row,
+                                               const Provider& provider, bool listed);
 
   const Vault& vault_;
   const base::OrgId organisation_;

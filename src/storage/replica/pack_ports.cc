@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/log.h"
 #include "core/base/status.h"
 #include "storage/replica/object_keys.h"
 #include "storage/replica/org_catalog.h"
@@ -42,7 +43,8 @@ class ProviderPackSource : public transfer::PackSource {
       : vault_(vault), organisation_(organisation), lease_(lease) {}
 
   absl::StatusOr<std::string> Read(const base::Context& context, const base::PackId& pack,
-                                   uint64_t offset, std::span<uint8_t> out) override {
+                                   uint64_t offset, std::span<uint8_t> out,
+                                   std::span<const std::string> avoid) override {
     CEDANA_ASSIGN_OR_RETURN(
         const std::vector<metadata::PackPlaces> places,
         vault_.metadata->checkpoints().HeldPacks(organisation_, lease_, {pack}));
@@ -52,6 +54,7 @@ class ProviderPackSource : public transfer::PackSource {
     const std::vector<std::string>& holders = places[0].providers;
     for (const ProviderPtr& provider : vault_.providers->Ranked(organisation_, /*writing=*/false)) {
       if (std::find(holders.begin(), holders.end(), provider->name) == holders.end()) continue;
+      if (std::find(avoid.begin(), avoid.end(), provider->name) != avoid.end()) continue;
       last = ReadFrom(context.WithTimeout(kReadTimeout), *provider->store, key, offset, out);
       if (last.ok()) return provider->name;
       CEDANA_RETURN_IF_ERROR(context.Check());
@@ -59,6 +62,19 @@ class ProviderPackSource : public transfer::PackSource {
       last = base::Annotate(last, absl::StrCat("provider ", provider->name));
     }
     return last;
+  }
+
+  // Repair writes it anew from a good copy.
+  void ReportDamage(const base::PackId& pack, const std::string& provider,
+                    const absl::Status& what) override {
+    base::LogWarn("a shard is damaged",
+                  {{"provider", provider}, {"pack", pack.ToHex()}, {"error", what.message()}});
+    const absl::Status noted = vault_.metadata->replication().SetShard(
+        metadata::ObjectRef::Pack(organisation_, pack), provider, metadata::ShardState::kDamaged);
+    if (!noted.ok()) {
+      base::LogWarn("damage could not be noted",
+                    {{"pack", pack.ToHex()}, {"error", noted.message()}});
+    }
   }
 
  private:

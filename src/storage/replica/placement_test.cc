@@ -286,7 +286,8 @@ TEST_F(PlacementTest, TwoOfThreeGoneFailsACommitClearlyAndReadsGoOn) {
   const auto lease = base::DrawId<base::LeaseId>(base::SystemRandom());
   ASSERT_TRUE(catalog_.Open({}, "old", lease).ok());
   std::vector<uint8_t> out(6);
-  const auto read = MakePackSource(&test_.vault, test_.organisation, lease)->Read({}, pack, 0, out);
+  const auto read =
+      MakePackSource(&test_.vault, test_.organisation, lease)->Read({}, pack, 0, out, {});
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, "p2");
 }

@@ -5,11 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "core/base/fd.h"
-#include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
 #include "storage/replica/spread.h"
@@ -17,82 +14,10 @@
 namespace cedana::replica {
 namespace {
 
-constexpr size_t kNameBytesMax = 63;
 constexpr size_t kCredentialsBytesMax = 64u << 10;
-constexpr size_t kProvidersMax = 32;
 constexpr absl::Duration kSpreadTimeout = absl::Seconds(10);
 
-bool GoodName(const std::string& name) {
-  return !name.empty() && name.size() <= kNameBytesMax &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-         });
-}
-
-absl::Status BadUrl(const ProviderSpec& spec) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("provider ", spec.name, ": file:///PATH[?domain=NAME] is wanted"));
-}
-
-absl::StatusOr<Provider> OpenDirectory(const ProviderSpec& spec, absl::string_view rest) {
-  const size_t question = rest.find('?');
-  const std::string path(rest.substr(0, question));
-  Provider provider{.name = spec.name, .domain = absl::StrCat("file:", path), .url = spec.url};
-  if (question != absl::string_view::npos) {
-    absl::string_view query = rest.substr(question + 1);
-    if (!absl::ConsumePrefix(&query, "domain=") || query.empty() ||
-        query.find_first_of("&=?/ ") != absl::string_view::npos) {
-      return BadUrl(spec);
-    }
-    provider.domain = std::string(query);
-  }
-  if (!absl::StartsWith(path, "/")) return BadUrl(spec);
-  CEDANA_ASSIGN_OR_RETURN(std::unique_ptr<objstore::DirectoryStore> store,
-                          objstore::DirectoryStore::Open(path));
-  provider.directory = store.get();
-  provider.capabilities = store->capabilities();
-  provider.store = std::move(store);
-  return provider;
-}
-
 }  // namespace
-
-absl::StatusOr<ProviderSpec> ParseProvider(const std::string& text) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos || !GoodName(text.substr(0, equals))) {
-    return absl::InvalidArgumentError(
-        "provider: NAME=URL is wanted, the name of a-z, 0-9 and -, the URL like file:///PATH");
-  }
-  ProviderSpec spec{text.substr(0, equals), text.substr(equals + 1), ""};
-  if (!absl::StrContains(spec.url, "://")) return BadUrl(spec);
-  return spec;
-}
-
-absl::StatusOr<std::vector<ProviderSpec>> ParseProviders(const std::string& json) {
-  CEDANA_ASSIGN_OR_RETURN(const base::Json parsed, base::ParseJson(json));
-  const base::Json list = base::Member(parsed, "providers");
-  if (!list.is_array() || list.size() > kProvidersMax) {
-    return absl::InvalidArgumentError("\"providers\" must be a short array");
-  }
-  std::vector<ProviderSpec> specs;
-  for (const base::Json& item : list) {
-    CEDANA_ASSIGN_OR_RETURN(const std::string name, base::GetString(item, "name"));
-    CEDANA_ASSIGN_OR_RETURN(const std::string url, base::GetString(item, "url"));
-    CEDANA_ASSIGN_OR_RETURN(ProviderSpec spec, ParseProvider(absl::StrCat(name, "=", url)));
-    specs.push_back(std::move(spec));
-  }
-  return specs;
-}
-
-absl::StatusOr<Provider> OpenProvider(const ProviderSpec& spec) {
-  absl::string_view rest = spec.url;
-  absl::StatusOr<Provider> opened = BadUrl(spec);
-  if (absl::ConsumePrefix(&rest, "file://")) opened = OpenDirectory(spec, rest);
-  if (!opened.ok() && !absl::StrContains(opened.status().message(), spec.name)) {
-    return base::Annotate(opened.status(), absl::StrCat("provider ", spec.name));
-  }
-  return opened;
-}
 
 std::string ProviderRegistry::CredentialsFile(const std::string& name) const {
   return absl::StrCat(folder_, "/", name, ".json");

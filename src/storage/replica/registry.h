@@ -14,6 +14,8 @@
 
 namespace cedana::replica {
 
+inline constexpr size_t kProvidersMax = 32;
+
 struct ProviderSpec {
   std::string name;  // [a-z0-9-], at most 63 bytes
   std::string url;   // "file:///PATH?domain=D", "s3://…"; holds no secret
@@ -26,7 +28,9 @@ absl::StatusOr<ProviderSpec> ParseProvider(const std::string& text);
 // A file of `{"providers": [{"name", "url"}…]}`.
 absl::StatusOr<std::vector<ProviderSpec>> ParseProviders(const std::string& json);
 
-// A provider opened by itself, in no set. kInvalidArgument: a bad URL or bad credentials.
+// A provider opened by itself, in no set; no cloud is asked. Without `credentials` they come from
+// the file that the URL names or from the environment. kInvalidArgument: a bad URL or bad
+// credentials; kUnauthenticated: a cloud without any.
 absl::StatusOr<Provider> OpenProvider(const ProviderSpec& spec);
 
 // Thread-safe.

@@ -197,7 +197,7 @@ TEST_F(VaultTest, AHoldKeepsADeletedCheckpointReadable) {
   Collect();
   std::vector<uint8_t> out(6);
   const auto source = MakePackSource(&test_.vault, test_.organisation, lease);
-  EXPECT_TRUE(source->Read({}, test_.last_own.id, 0, out).ok());
+  EXPECT_TRUE(source->Read({}, test_.last_own.id, 0, out, {}).ok());
   ASSERT_TRUE(catalog_.Close({}, lease).ok());
   Collect();
   EXPECT_EQ(test_.Keys(0, "").size(), 0u);

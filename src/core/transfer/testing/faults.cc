@@ -164,9 +164,10 @@ absl::StatusOr<std::vector<std::string>> FaultySink::Put(const base::Context& co
 
 absl::StatusOr<std::string> FaultySource::Read(const base::Context& context,
                                                const base::PackId& pack, uint64_t offset,
-                                               std::span<uint8_t> out) {
+                                               std::span<uint8_t> out,
+                                               std::span<const std::string> avoid) {
   return WithFaults(plan_, context, "Read",
-                    [&] { return inner_->Read(context, pack, offset, out); });
+                    [&] { return inner_->Read(context, pack, offset, out, avoid); });
 }
 
 }  // namespace cedana::transfer

@@ -104,6 +104,7 @@ class FaultySink : public PackSink {
                                                const base::PackId& pack,
                                                std::span<const uint8_t> bytes,
                                                uint32_t crc32c) override;
+  void SetPatience(absl::Duration patience) override { inner_->SetPatience(patience); }
 
  private:
   const std::unique_ptr<PackSink> inner_;
@@ -115,7 +116,12 @@ class FaultySource : public PackSource {
   FaultySource(std::unique_ptr<PackSource> inner, FaultPlan* plan)
       : inner_(std::move(inner)), plan_(*plan) {}
   absl::StatusOr<std::string> Read(const base::Context& context, const base::PackId& pack,
-                                   uint64_t offset, std::span<uint8_t> out) override;
+                                   uint64_t offset, std::span<uint8_t> out,
+                                   std::span<const std::string> avoid) override;
+  void ReportDamage(const base::PackId& pack, const std::string& provider,
+                    const absl::Status& what) override {
+    inner_->ReportDamage(pack, provider, what);
+  }
 
  private:
   const std::unique_ptr<PackSource> inner_;

@@ -41,11 +41,13 @@ class MemoryStore::Source : public PackSource {
   explicit Source(MemoryStore* store) : store_(store) {}
 
   absl::StatusOr<std::string> Read(const base::Context& context, const base::PackId& pack,
-                                   uint64_t offset, std::span<uint8_t> out) override {
+                                   uint64_t offset, std::span<uint8_t> out,
+                                   std::span<const std::string> avoid) override {
     CEDANA_RETURN_IF_ERROR(context.Check());
     absl::MutexLock lock(&store_->mutex_);
     const auto entry = store_->packs_.find(pack);
-    if (entry == store_->packs_.end()) {
+    const bool avoided = std::find(avoid.begin(), avoid.end(), kProvider) != avoid.end();
+    if (entry == store_->packs_.end() || avoided) {
       return absl::NotFoundError(absl::StrCat("no pack ", pack.ToHex()));
     }
     const std::vector<uint8_t>& bytes = entry->second;
@@ -55,6 +57,10 @@ class MemoryStore::Source : public PackSource {
     std::memcpy(out.data(), bytes.data() + offset, out.size());
     store_->bytes_read_ += out.size();
     return std::string(kProvider);
+  }
+  void ReportDamage(const base::PackId& pack, const std::string&, const absl::Status&) override {
+    absl::MutexLock lock(&store_->mutex_);
+    store_->damaged_.push_back(pack);
   }
 
  private:
@@ -85,6 +91,11 @@ void MemoryStore::FlipBit(const base::PackId& pack, size_t byte, int bit) {
 void MemoryStore::Remove(const base::PackId& pack) {
   absl::MutexLock lock(&mutex_);
   packs_.erase(pack);
+}
+
+std::vector<base::PackId> MemoryStore::damage_reports() const {
+  absl::MutexLock lock(&mutex_);
+  return damaged_;
 }
 
 uint64_t MemoryStore::bytes_read() const {

@@ -25,6 +25,7 @@ class MemoryStore {
   void FlipBit(const base::PackId& pack, size_t byte, int bit);
   void Remove(const base::PackId& pack);
   uint64_t bytes_read() const;  // by all sources
+  std::vector<base::PackId> damage_reports() const;
 
   static constexpr char kProvider[] = "memory";
 
@@ -35,6 +36,7 @@ class MemoryStore {
   mutable absl::Mutex mutex_;
   std::map<base::PackId, std::vector<uint8_t>> packs_ ABSL_GUARDED_BY(mutex_);
   uint64_t bytes_read_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<base::PackId> damaged_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cedana::transfer

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -51,7 +52,7 @@ TEST_P(PackStoreConformance, AnyRangeReadsBack) {
   for (const auto& [offset, size] : std::vector<std::pair<size_t, size_t>>{
            {0, bytes.size()}, {0, 1}, {1000, 4096}, {bytes.size() - 1, 1}, {0, 100000}}) {
     std::vector<uint8_t> out(size);
-    const auto provider = source->Read({}, pack_, offset, out);
+    const auto provider = source->Read({}, pack_, offset, out, {});
     ASSERT_TRUE(provider.ok()) << provider.status();
     EXPECT_FALSE(provider->empty());
     EXPECT_TRUE(std::equal(out.begin(), out.end(), bytes.begin() + static_cast<long>(offset)));
@@ -70,7 +71,7 @@ TEST_P(PackStoreConformance, APackIsNeverChanged) {
   EXPECT_FALSE(Put(pack_, SomeBytes(50000)).ok());
   const std::unique_ptr<PackSource> source = in_test_.open_source();
   std::vector<uint8_t> out(bytes.size());
-  ASSERT_TRUE(source->Read({}, pack_, 0, out).ok());
+  ASSERT_TRUE(source->Read({}, pack_, 0, out, {}).ok());
   EXPECT_EQ(out, bytes);
 }
 
@@ -84,14 +85,33 @@ TEST_P(PackStoreConformance, AMissingPackIsNotFound) {
   const std::unique_ptr<PackSource> source = in_test_.open_source();
   std::vector<uint8_t> out(10);
   const auto missing = base::DrawId<base::PackId>(base::SystemRandom());
-  EXPECT_EQ(source->Read({}, missing, 0, out).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(source->Read({}, missing, 0, out, {}).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_P(PackStoreConformance, AProviderToAvoidIsNotAsked) {
+  const std::vector<uint8_t> bytes = SomeBytes(1000);
+  const auto put = Put(pack_, bytes);
+  ASSERT_TRUE(put.ok()) << put.status();
+  const std::unique_ptr<PackSource> source = in_test_.open_source();
+  std::vector<std::string> avoid;
+  for (size_t i = 0; i < put->size(); ++i) {
+    std::vector<uint8_t> out(500);
+    const auto provider = source->Read({}, pack_, 100, out, avoid);
+    ASSERT_TRUE(provider.ok()) << provider.status();
+    EXPECT_TRUE(std::equal(out.begin(), out.end(), bytes.begin() + 100));
+    EXPECT_EQ(std::count(avoid.begin(), avoid.end(), *provider), 0);
+    source->ReportDamage(pack_, *provider, absl::DataLossError("block 0: not authentic"));
+    avoid.push_back(*provider);
+  }
+  std::vector<uint8_t> out(500);
+  EXPECT_EQ(source->Read({}, pack_, 100, out, avoid).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_P(PackStoreConformance, ARangeBehindTheEndFails) {
   ASSERT_TRUE(Put(pack_, SomeBytes(1000)).ok());
   const std::unique_ptr<PackSource> source = in_test_.open_source();
   std::vector<uint8_t> out(500);
-  EXPECT_FALSE(source->Read({}, pack_, 900, out).ok());
+  EXPECT_FALSE(source->Read({}, pack_, 900, out, {}).ok());
 }
 
 TEST_P(PackStoreConformance, ACancelledContextDoesNothing) {
