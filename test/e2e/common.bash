@@ -139,6 +139,8 @@ common_teardown() {
       [[ -s $pid ]] && { echo "--- ${pid#"$T"/}"; tail -n 40 "$pid"; } >&2
     done
   fi
+  # Without a folder the set-up failed before anything was begun, and an empty one would mean "/".
+  [[ -n ${T:-} && -d $T ]] || return 0
   # What a failed test has left mounted goes before its folder does.
   awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/mounts | xargs -r umount
   rm -rf "$T" "$RUN"
