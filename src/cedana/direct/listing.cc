@@ -97,6 +97,7 @@ class Listing {
 
   absl::Status Read(const std::vector<Candidate>& batch) {
     std::vector<base::SaveId> saves;
+    saves.reserve(batch.size());
     for (const Candidate& candidate : batch) saves.push_back(candidate.entry.save);
     CEDANA_ASSIGN_OR_RETURN(const auto decisions, ReadDecisions(context_, site_, saves));
     for (size_t i = 0; i < batch.size(); ++i) {

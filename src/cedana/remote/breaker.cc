@@ -27,11 +27,8 @@ void Breaker::Success(absl::Duration now) {
 
 void Breaker::Failure(absl::Duration now) {
   ++failures_;
-  if (State(now) == BreakerState::kHalfOpen) {
-    Trip(now);
-  } else if (!open_ && failures_ >= rules_.failures_in_row) {
-    Trip(now);
-  }
+  const bool enough = !open_ && failures_ >= rules_.failures_in_row;
+  if (enough || State(now) == BreakerState::kHalfOpen) Trip(now);
 }
 
 void Breaker::Trip(absl::Duration now) {

@@ -36,7 +36,7 @@ absl::StatusOr<std::string> ParseToken(absl::string_view token) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CedanaBackend>> CedanaBackend::Create(
-    const plugin::StorageConfig& config, RemoteOptions options) {
+    const plugin::StorageConfig& config, const RemoteOptions& options) {
   CEDANA_ASSIGN_OR_RETURN(std::string token, ParseToken(config.auth_token));
   if (absl::StripAsciiWhitespace(config.url).empty() || token.empty()) return Missing();
   CEDANA_ASSIGN_OR_RETURN(std::string origin, ParseServiceUrl(config.url));
@@ -54,7 +54,8 @@ absl::StatusOr<std::unique_ptr<CedanaBackend>> CedanaBackend::Create(
 
 CedanaBackend::CedanaBackend(std::string origin, std::string token,
                              std::unique_ptr<http::Client> call_client,
-                             std::unique_ptr<http::Client> data_client, RemoteOptions options)
+                             std::unique_ptr<http::Client> data_client,
+                             const RemoteOptions& options)
     : options_(options),
       health_(options.health != nullptr ? options.health
                                         : std::make_shared<ProviderHealth>(options.services.clock)),

@@ -34,7 +34,7 @@ class CedanaBackend : public plugin::StorageBackend {
  public:
   // Connects to nothing yet. kInvalidArgument: one line that says which setting to make.
   static absl::StatusOr<std::unique_ptr<CedanaBackend>> Create(const plugin::StorageConfig& config,
-                                                               RemoteOptions options);
+                                                               const RemoteOptions& options);
 
   transfer::Catalog& catalog() override { return catalog_; }
   std::unique_ptr<transfer::PackSink> OpenSink(const base::SaveId& save) override;
@@ -43,7 +43,7 @@ class CedanaBackend : public plugin::StorageBackend {
 
  private:
   CedanaBackend(std::string origin, std::string token, std::unique_ptr<http::Client> call_client,
-                std::unique_ptr<http::Client> data_client, RemoteOptions options);
+                std::unique_ptr<http::Client> data_client, const RemoteOptions& options);
 
   const RemoteOptions options_;
   const std::shared_ptr<ProviderHealth> health_;

@@ -54,7 +54,7 @@ class Attach : public ShimAttach {
  private:
   static absl::StatusOr<Output> ParsePacket(const char* packet, size_t size) {
     Output output;
-    output.stream = packet[0];
+    output.stream = static_cast<unsigned char>(packet[0]);
     if (output.stream == kAttachStdout || output.stream == kAttachStderr) {
       output.bytes.assign(packet + 1, size - 1);
       return output;

@@ -42,7 +42,7 @@ int CancelSource::OnCancel(std::function<void()> callback) {
       return handle;
     }
   }
-  callback();
+  std::move(callback)();
   return 0;
 }
 

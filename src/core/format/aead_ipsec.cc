@@ -12,7 +12,7 @@ namespace {
 // One manager for the process, for ever: its functions for GCM only read it. Null where this CPU
 // has no fast code.
 const IMB_MGR* Library() {
-  static const IMB_MGR* const library = []() -> const IMB_MGR* {
+  static const IMB_MGR* const kLibrary = []() -> const IMB_MGR* {
     IMB_MGR* manager = alloc_mb_mgr(0);
     if (manager == nullptr) return nullptr;
     init_mb_mgr_auto(manager, nullptr);
@@ -21,7 +21,7 @@ const IMB_MGR* Library() {
     free_mb_mgr(manager);
     return nullptr;
   }();
-  return library;
+  return kLibrary;
 }
 
 class IpsecAead : public Aead {
