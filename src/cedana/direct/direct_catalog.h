@@ -33,8 +33,7 @@ class DirectCatalog : public transfer::Catalog {
     size_t at_once = kRequestsAtOnce;
   };
   // Borrows `store`. Connects to nothing yet; the first Begin creates the repository.
-  DirectCatalog(RetryingStore* store, Options options)
-      : store_(*store), options_(std::move(options)) {}
+  DirectCatalog(RetryingStore* store, Options options) : store_(*store), options_(options) {}
 
   absl::StatusOr<transfer::BegunSave> Begin(const base::Context& context,
                                             const transfer::BeginRequest& request) override;
