@@ -144,6 +144,7 @@ absl::StatusOr<std::vector<std::string>> ChosenJobs(Session& session, Client& cl
   CEDANA_ASSIGN_OR_RETURN(const std::vector<daemon_api::Job> jobs, ListJobs(client));
   if (jobs.empty()) return absl::NotFoundError("no jobs found");
   std::vector<std::string> names;
+  names.reserve(jobs.size());
   for (const daemon_api::Job& job : jobs) names.push_back(job.jid());
   return names;
 }

@@ -24,6 +24,7 @@ constexpr size_t kOutputBytesMax = 64 << 10;
 
 absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& argv, int output) {
   std::vector<char*> pointers;
+  pointers.reserve(argv.size() + 1);
   for (const std::string& argument : argv) pointers.push_back(const_cast<char*>(argument.c_str()));
   pointers.push_back(nullptr);
   posix_spawn_file_actions_t actions;

@@ -66,14 +66,14 @@ absl::Status ClearSocket(const std::string& path) {
 }
 
 absl::Status OpenSocketTo(const config::Config& config, const std::string& path) {
-  const std::string mode_text = config.Text("socket.mode");
+  const std::string& mode_text = config.Text("socket.mode");
   char* end = nullptr;
   const long mode = std::strtol(mode_text.c_str(), &end, 8);
   if (end == mode_text.c_str() || *end != '\0' || mode < 0 || mode > 0777) {
     return absl::InvalidArgumentError(
         absl::StrCat("socket.mode: ", mode_text, " is no octal mode such as 0600"));
   }
-  if (const std::string group = config.Text("socket.group"); !group.empty()) {
+  if (const std::string& group = config.Text("socket.group"); !group.empty()) {
     const struct group* entry = ::getgrnam(group.c_str());
     if (entry == nullptr) {
       return absl::InvalidArgumentError(absl::StrCat("socket.group: no group ", group));

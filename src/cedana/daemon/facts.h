@@ -1,6 +1,7 @@
 // The facts of a process that travel with its checkpoint, so that another host can restore it.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ struct StdioFact {
 
 // The members of JobFacts.details that restore reads.
 struct RestoreFacts {
-  StdioFact stdio[3];
+  std::array<StdioFact, 3> stdio;
   std::string log;
   bool attachable = false;
   bool tcp_established = false;

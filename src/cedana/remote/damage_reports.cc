@@ -68,9 +68,9 @@ absl::Status DamageReports::Send(const Report& report) {
   const std::string target = absl::StrCat("/v3/leases/", lease_.ToHex(), "/damage");
   Retry retry(policy_, base::Context{.cancel = stop_}, services_);
   while (true) {
-    const absl::Status sent = api_->Call(retry.AttemptContext(), "POST", target, &body).status();
+    absl::Status sent = api_->Call(retry.AttemptContext(), "POST", target, &body).status();
     if (sent.ok()) return sent;
-    const absl::Status final = retry.Wait(sent, /*repeat_is_safe=*/true);
+    absl::Status final = retry.Wait(sent, /*repeat_is_safe=*/true);
     if (!final.ok()) return final;
   }
 }

@@ -136,7 +136,7 @@ absl::StatusOr<std::vector<Grant>> ReadGrants::For(const base::Context& context,
 // What another pack of the batch is refused for says nothing about the first.
 absl::Status ReadGrants::AskBatch(const base::Context& context,
                                   const std::vector<base::PackId>& packs) {
-  const absl::Status status = Ask(context, packs);
+  absl::Status status = Ask(context, packs);
   if (!absl::IsNotFound(status) || packs.size() == 1) return status;
   return Ask(context, {packs.front()});
 }

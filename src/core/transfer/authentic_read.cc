@@ -32,7 +32,7 @@ absl::Status AuthenticRead::Run(const base::Context& context, uint64_t offset,
 absl::Status AuthenticRead::Failure(const absl::Status& read) const {
   // Nobody else has it: the damage is the reason.
   if (!wrong_.empty() && absl::IsNotFound(read)) return absl::DataLossError(damage_);
-  const absl::Status failure = base::Annotate(read, absl::StrCat("pack ", pack_.ToHex()));
+  absl::Status failure = base::Annotate(read, absl::StrCat("pack ", pack_.ToHex()));
   if (wrong_.empty()) return failure;
   return absl::Status(failure.code(), absl::StrCat(failure.message(), "; ", damage_));
 }
