@@ -248,7 +248,7 @@ absl::Status DirectCatalog::Decide(const base::Context& context, const Site& sit
     if (!deleted.ok()) return absl::UnknownError(deleted.status().message());
     if (*deleted) return absl::OkStatus();  // so it had been committed
   }
-  const absl::Status put =
+  absl::Status put =
       store_.inner().Put(context, SaveKey(kDecisions, decision.save), format::AsBytes(bytes),
                          {.crc32c = codec::Crc32c(format::AsBytes(bytes))});
   if (!put.ok() && !absl::IsAlreadyExists(put)) {

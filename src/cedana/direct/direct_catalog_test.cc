@@ -413,11 +413,13 @@ TEST(DirectCatalog, AForeignRepositoryObjectIsOneClearLine) {
 TEST(DirectCatalog, OnlyOneOfManyGetsAName) {
   Bucket bucket;
   std::vector<std::unique_ptr<Daemon>> daemons;
+  daemons.reserve(6);
   for (int i = 0; i < 6; ++i) daemons.push_back(std::make_unique<Daemon>(&bucket));
   for (int round = 0; round < 10; ++round) {
     const std::string name = absl::StrCat("race-", round);
     std::atomic<int> won{0};
     std::vector<base::Thread> threads;
+    threads.reserve(daemons.size());
     for (auto& daemon : daemons) {
       threads.emplace_back("racer", [&, daemon = daemon.get()] {
         const auto request = NewSave(name);

@@ -78,7 +78,7 @@ class World {
     changed_.notify_all();
     changed_.wait(lock, [&] { return turn_ == static_cast<int>(actor); });
     waiting_.erase(actor);
-    const absl::Status status = Suffer(changes, request);
+    absl::Status status = Suffer(changes, request);
     turn_ = -1;
     changed_.notify_all();
     return status;
@@ -116,7 +116,7 @@ class World {
   }
 
   absl::Status Suffer(bool changes, const std::function<absl::Status()>& request) {
-    const absl::Status lost = absl::UnknownError("no answer");
+    absl::Status lost = absl::UnknownError("no answer");
     const uint64_t happening = random_.Below(100);
     if (happening < 3) return absl::UnavailableError("slow down");
     if (!changes) return happening < 5 ? absl::UnavailableError("no answer") : request();
@@ -125,7 +125,7 @@ class World {
       late_.push_back({until, [request] { request().IgnoreError(); }});
       return lost;
     }
-    const absl::Status status = request();
+    absl::Status status = request();
     if (happening < 9) late_.push_back({until, [request] { request().IgnoreError(); }});
     return happening < 14 ? lost : status;
   }
@@ -150,7 +150,7 @@ class CheckedStore final : public objstore::ObjectStore {
                    std::span<const uint8_t> bytes, const objstore::PutOptions& options) override {
     const std::vector<uint8_t> copy(bytes.begin(), bytes.end());
     return world_.Request(actor_, true, [&world = world_, key, copy, options] {
-      const absl::Status put = world.bucket.memory.Put({}, key, copy, options);
+      absl::Status put = world.bucket.memory.Put({}, key, copy, options);
       const auto save = SaveOfKey(kDecisions, key.text());
       if (put.ok() && save.has_value()) CheckVisible(world, *save);
       const auto mark = SaveOfKey(kDeletions, key.text());
@@ -189,7 +189,7 @@ class CheckedStore final : public objstore::ObjectStore {
   }
   absl::Status Delete(const base::Context& context, const objstore::ObjectKey& key) override {
     return world_.Request(actor_, true, [&world = world_, key] {
-      const absl::Status status = world.bucket.memory.Delete({}, key);
+      absl::Status status = world.bucket.memory.Delete({}, key);
       std::lock_guard lock(world.saves_mutex);
       for (const auto& [save, known] : world.saves) {
         if (!IsVisible(world, save)) continue;

@@ -15,8 +15,8 @@ namespace cedana::direct {
 
 absl::Status PutOnce(const base::Context& context, RetryingStore& store,
                      const objstore::ObjectKey& key, absl::string_view bytes) {
-  const absl::Status put = store.Put(context, key, format::AsBytes(bytes),
-                                     {.crc32c = codec::Crc32c(format::AsBytes(bytes))});
+  absl::Status put = store.Put(context, key, format::AsBytes(bytes),
+                               {.crc32c = codec::Crc32c(format::AsBytes(bytes))});
   if (!absl::IsAlreadyExists(put)) return put;
   const absl::StatusOr<std::string> there = store.ReadAll(context, key, bytes.size());
   if (there.ok() && *there == bytes) return absl::OkStatus();
