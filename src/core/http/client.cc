@@ -134,7 +134,7 @@ absl::Status Call::AddHeader(const std::string& line) {
   }
   curl_slist* longer = curl_slist_append(headers_.get(), line.c_str());
   if (longer == nullptr) return absl::ResourceExhaustedError("out of memory");
-  headers_.release();
+  static_cast<void>(headers_.release());  // it is a part of the longer one
   headers_.reset(longer);
   return absl::OkStatus();
 }
@@ -476,9 +476,9 @@ class CurlClient final : public Client {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
-  static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (global != CURLE_OK) {
-    return absl::InternalError(absl::StrCat("libcurl: ", curl_easy_strerror(global)));
+  static const CURLcode kGlobal = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (kGlobal != CURLE_OK) {
+    return absl::InternalError(absl::StrCat("libcurl: ", curl_easy_strerror(kGlobal)));
   }
   return std::make_unique<CurlClient>(std::move(options));
 }

@@ -163,10 +163,11 @@ void ServerImpl::StartConnection(tcp::socket socket) {
       std::move(socket), options_.header_bytes_max + kChunkReadBytes,
       absl::StrCat(peer.address().to_string(), ":", peer.port()), std::move(session));
   connections_.insert(connection);
-  asio::co_spawn(io_, ServeConnection(connection), [this, connection](std::exception_ptr failure) {
-    if (failure) base::LogError("connection failed", {{"peer", connection->peer()}});
-    connections_.erase(connection);
-  });
+  asio::co_spawn(io_, ServeConnection(connection),
+                 [this, connection](const std::exception_ptr& failure) {
+                   if (failure) base::LogError("connection failed", {{"peer", connection->peer()}});
+                   connections_.erase(connection);
+                 });
 }
 
 asio::awaitable<void> ServerImpl::ServeConnection(std::shared_ptr<Connection> connection) {

@@ -90,22 +90,23 @@ absl::StatusOr<bool> ParseYes(absl::string_view name, absl::string_view value) {
 
 // Which parameters a dialect knows.
 const std::set<absl::string_view>& ParametersOf(Dialect dialect) {
-  static const std::set<absl::string_view> directory = {"domain"};
-  static const std::set<absl::string_view> s3 = {"region", "endpoint",    "domain",  "credentials",
-                                                 "style",  "conditional", "checksum"};
-  static const std::set<absl::string_view> gcs = {"endpoint", "domain", "credentials"};
-  static const std::set<absl::string_view> azure = {"account", "endpoint", "domain", "credentials"};
+  static const std::set<absl::string_view> kDirectory = {"domain"};
+  static const std::set<absl::string_view> kS3 = {"region", "endpoint",    "domain",  "credentials",
+                                                  "style",  "conditional", "checksum"};
+  static const std::set<absl::string_view> kGcs = {"endpoint", "domain", "credentials"};
+  static const std::set<absl::string_view> kAzure = {"account", "endpoint", "domain",
+                                                     "credentials"};
   switch (dialect) {
     case Dialect::kDirectory:
-      return directory;
+      return kDirectory;
     case Dialect::kS3:
-      return s3;
+      return kS3;
     case Dialect::kGcs:
-      return gcs;
+      return kGcs;
     case Dialect::kAzure:
-      return azure;
+      return kAzure;
   }
-  return directory;
+  return kDirectory;
 }
 
 // Names under which people try to pass a secret. Any unknown parameter is refused; these get told

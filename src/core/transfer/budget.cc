@@ -48,7 +48,7 @@ absl::StatusOr<SaveBudget> PlanSave(size_t limit_bytes, int pipelines) {
   while (budget.pipelines > 1 && budget.pipelines * kPipelineTableBytes > limit / 8) {
     --budget.pipelines;
   }
-  budget.pack_buffers = static_cast<size_t>(budget.pipelines + budget.uploads);
+  budget.pack_buffers = static_cast<size_t>(budget.pipelines) + static_cast<size_t>(budget.uploads);
   budget.pack_bytes = std::min(base::kPackBytesMax, for_packs / budget.pack_buffers);
   budget.pack_bytes -= budget.pack_bytes % kPackBytesStep;
   const size_t used = fixed + budget.pack_buffers * budget.pack_bytes +
