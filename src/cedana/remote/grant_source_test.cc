@@ -241,7 +241,8 @@ TEST_F(GrantSourceTest, AReadThatLagsIsReadElsewhereUnpaid) {
   Object("q", {Whole()});
   out.resize(bytes_.size());
   ProviderHealth fresh(&base::SystemClock(), {.stall = absl::Milliseconds(100)});
-  GrantSource large(base::LeaseId(), &api_, client_.get(), &fresh, {kRead, {}}, {});
+  const auto patient = *http::Client::Create({.stall_timeout = absl::Seconds(20)});
+  GrantSource large(base::LeaseId(), &api_, patient.get(), &fresh, {kRead, {}}, {});
   large.SetTimes(absl::Milliseconds(10), absl::Milliseconds(100));
   EXPECT_EQ(*large.Read({}, pack_, 0, out, {}), "q");
   EXPECT_TRUE(std::string(out.begin(), out.end()) == bytes_);

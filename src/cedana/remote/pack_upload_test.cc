@@ -182,7 +182,7 @@ TEST_F(PackUploadTest, ASlowUploadGoesElsewhereAsWell) {
   Object("p", {Stored(absl::ZeroDuration(), 30e6)});
   Object("r", {Stored(absl::ZeroDuration(), 30e6)});
   EXPECT_THAT(*Put(), ElementsAre("p", "r"));
-  EXPECT_LT(took_, absl::Seconds(4));  // over q alone it would be minutes
+  EXPECT_LT(took_, absl::Seconds(20));  // over q alone it would be minutes
 }
 
 TEST_F(PackUploadTest, ALostReplyIsRepeatedAndFoundDone) {

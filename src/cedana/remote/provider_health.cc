@@ -266,14 +266,17 @@ void ProviderHealth::Measure(Transfer& transfer, absl::Duration now) {
   const bool whole = transfer.moved_ >= transfer.bytes_;
   // Where nothing is known a short bound says nothing, a long one that it is slow: a provider that
   // loses against every hedge must not seem unmeasured for ever.
-  const absl::Duration known =
-      measured.window.count() == 0 ? rules_.cold_hedge : measured.window.Median();
-  if (!whole && took < known) return;
+  const bool read = transfer.direction_ == Direction::kRead;
+  if (measured.window.count() == 0) {
+    if (!whole && (!read || took < rules_.cold_hedge)) return;
+  } else if (!whole && took < measured.window.Median()) {
+    return;
+  }
   measured.window.Add(took);
   measured.last = now;
   // The rate of one that was given up for a faster one is not what the provider reaches when it
   // works.
-  const bool outrun = transfer.lagging_ || transfer.direction_ == Direction::kRead;
+  const bool outrun = transfer.lagging_ || read;
   if (took < kRateTimeMin || (outrun && !whole)) return;
   const uint64_t moved = std::min(transfer.moved_, transfer.bytes_);
   measured.bytes_per_s.Add(static_cast<double>(moved) / absl::ToDoubleSeconds(took));
