@@ -143,6 +143,9 @@ TEST_F(Capture, CloseGivesEpipeAndWakesEverybody) {
   }
   EXPECT_EQ(Drained(), absl::UnavailableError("storage is gone"));
   EXPECT_TRUE(criu.HungUp());
+  // Its thread closes the other end, in a moment.
+  for (int i = 0; i < 5000 && WriteAllTo(idle.get(), "x"); ++i)
+    absl::SleepFor(absl::Milliseconds(1));
   EXPECT_FALSE(WriteAllTo(idle.get(), "x"));
   capture_->Close(absl::InternalError("later"));
   EXPECT_EQ(Drained(), absl::UnavailableError("storage is gone"));

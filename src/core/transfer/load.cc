@@ -311,7 +311,7 @@ class StringSink : public ByteSink {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Load>> Load::Open(const base::Context& context, LoadOptions options,
-                                                 Catalog* catalog, OpenSource open_source) {
+                                                 Catalog* catalog, const OpenSource& open_source) {
   absl::StatusOr<OpenedCheckpoint> opened = catalog->Open(context, options.path, options.lease);
   if (!opened.ok()) {
     if (MayHaveHappened(opened.status())) TellClose(*catalog, options.lease);

@@ -51,7 +51,7 @@ class Load {
   using OpenSource = std::function<std::unique_ptr<PackSource>(const base::LeaseId&)>;
   static absl::StatusOr<std::unique_ptr<Load>> Open(const base::Context& context,
                                                     LoadOptions options, Catalog* catalog,
-                                                    OpenSource open_source);
+                                                    const OpenSource& open_source);
   virtual ~Load() = default;
 
   virtual const CheckpointInfo& info() const = 0;

@@ -346,7 +346,7 @@ int DefaultPipelines() { return std::max(1, static_cast<int>(sysconf(_SC_NPROCES
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Save>> Save::Begin(const base::Context& context, SaveOptions options,
-                                                  Catalog* catalog, OpenSink open_sink) {
+                                                  Catalog* catalog, const OpenSink& open_sink) {
   CEDANA_ASSIGN_OR_RETURN(const codec::Codec codec, codec::CodecFromName(options.codec));
   const int pipelines = options.pipelines > 0 ? options.pipelines : DefaultPipelines();
   CEDANA_ASSIGN_OR_RETURN(const SaveBudget budget, PlanSave(options.memory_limit_bytes, pipelines));

@@ -57,7 +57,7 @@ class Save {
   using OpenSink = std::function<std::unique_ptr<PackSink>(const base::SaveId&)>;
   static absl::StatusOr<std::unique_ptr<Save>> Begin(const base::Context& context,
                                                      SaveOptions options, Catalog* catalog,
-                                                     OpenSink open_sink);
+                                                     const OpenSink& open_sink);
   virtual ~Save() = default;
 
   // Reads `source` to its end and stores it as image file `name`. Thread-safe; blocks while the

@@ -64,6 +64,7 @@ absl::StatusOr<Tail> WriteTail(PackSupply& supply, codec::Codec codec, const Ima
                           AddBlocks(filler, format::BlockKind::kData, small_bytes));
 
   std::vector<PageMapBuilder::BlockList> block_lists;
+  block_lists.reserve(pipelines.size() + 1);
   for (const PageStage* pipeline : pipelines) block_lists.push_back(&pipeline->blocks());
   block_lists.push_back(&small_blocks);
   PageMapBuilder builder(std::move(block_lists));

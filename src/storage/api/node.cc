@@ -116,8 +116,8 @@ class RunningNode : public Node {
     CEDANA_ASSIGN_OR_RETURN(lock_, LockFolder(folder));
     const std::string catalog = absl::StrCat(folder, "/catalog.db");
     const bool fresh = ::access(catalog.c_str(), F_OK) != 0;
-    CEDANA_ASSIGN_OR_RETURN(replica::KeyRing keys, OpenKeys(options_, fresh));
-    keys_.emplace(std::move(keys));
+    CEDANA_ASSIGN_OR_RETURN(const replica::KeyRing keys, OpenKeys(options_, fresh));
+    keys_.emplace(keys);
     grants_.emplace(keys_->grant_key());
     base::Clock* clock = options_.clock != nullptr ? options_.clock : &base::SystemClock();
     health_.emplace(clock);

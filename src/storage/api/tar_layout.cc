@@ -27,7 +27,7 @@ void PutOctal(char* field, size_t width, uint64_t value) {
 std::string Header(const std::string& name, char type, int mode, uint64_t size) {
   std::string block(kBlock, '\0');
   char* const at = block.data();
-  std::memcpy(at, name.data(), std::min(name.size(), kNameMax));
+  std::copy_n(name.data(), std::min(name.size(), kNameMax), at);  // a whole field has no NUL
   PutOctal(at + 100, 8, static_cast<uint64_t>(mode));
   PutOctal(at + 108, 8, 0);  // uid
   PutOctal(at + 116, 8, 0);  // gid
@@ -35,10 +35,11 @@ std::string Header(const std::string& name, char type, int mode, uint64_t size) 
   PutOctal(at + 136, 12, 0);      // mtime
   std::memset(at + 148, ' ', 8);  // checksum, counted as spaces
   at[156] = type;
-  std::memcpy(at + 257,
-              "ustar\0"
-              "00",
-              8);  // POSIX: the magic ends in NUL, then version 00
+  constexpr absl::string_view kMagic(
+      "ustar\0"
+      "00",
+      8);  // POSIX: ends in NUL, then version 00
+  std::copy_n(kMagic.data(), kMagic.size(), at + 257);
   uint32_t sum = 0;
   for (const char c : block) sum += static_cast<uint8_t>(c);
   PutOctal(at + 148, 7, sum);

@@ -154,7 +154,7 @@ absl::Status AssessAll(Connection& connection, int64_t now_ms) {
 }
 
 absl::Status FillDurability(Connection& connection, const base::OrgId& organisation,
-                            std::vector<Checkpoint*> checkpoints) {
+                            const std::vector<Checkpoint*>& checkpoints) {
   // Without debt, which is the rule, no list of packs is read.
   CEDANA_ASSIGN_OR_RETURN(const Shortages shortages, LoadShortages(connection, organisation));
   for (Checkpoint* checkpoint : checkpoints) {

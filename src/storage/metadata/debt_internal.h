@@ -30,6 +30,6 @@ absl::Status AssessAll(Connection& connection, int64_t now_ms);
 // Fills in what a checkpoint's durability is now: "fully replicated", "durable" (at least `ack`
 // copies of everything), "endangered" (fewer), "lost" (something can be read nowhere).
 absl::Status FillDurability(Connection& connection, const base::OrgId& organisation,
-                            std::vector<Checkpoint*> checkpoints);
+                            const std::vector<Checkpoint*>& checkpoints);
 
 }  // namespace cedana::metadata

@@ -56,6 +56,7 @@ class SqliteCheckpoints : public Checkpoints {
       while (query.Step()) found.push_back(ReadCheckpoint(query));
       CEDANA_RETURN_IF_ERROR(query.status());
       std::vector<Checkpoint*> all;
+      all.reserve(found.size());
       for (Checkpoint& checkpoint : found) all.push_back(&checkpoint);
       return FillDurability(connection, organisation, all);
     }));

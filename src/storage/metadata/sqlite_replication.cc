@@ -169,9 +169,9 @@ class SqliteReplication : public Replication {
           "save, kind DESC, id");
       query.Bind(provider, not_after_ms, !after.has_value(), after.value_or(base::SaveId()));
       while (query.Step()) {
-        PlacedShard shard = ReadPlaced(query);
+        const PlacedShard shard = ReadPlaced(query);
         if (found.size() >= static_cast<size_t>(limit) && shard.save != found.back().save) break;
-        found.push_back(std::move(shard));
+        found.push_back(shard);
       }
       return query.status();
     }));

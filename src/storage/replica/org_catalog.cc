@@ -272,6 +272,7 @@ absl::StatusOr<std::vector<transfer::CheckpointInfo>> OrgCatalog::List(
   CEDANA_ASSIGN_OR_RETURN(const std::vector<metadata::Checkpoint> rows,
                           vault_.metadata->checkpoints().List(organisation_, filter));
   std::vector<transfer::CheckpointInfo> infos;
+  infos.reserve(rows.size());
   for (const metadata::Checkpoint& row : rows) infos.push_back(ToInfo(row));
   return infos;
 }

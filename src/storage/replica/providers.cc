@@ -92,6 +92,7 @@ std::vector<ProviderPtr> ProviderSet::Ranked(const base::OrgId& organisation, bo
   std::stable_sort(placed.begin(), placed.end(),
                    [](const Placed& a, const Placed& b) { return a.rank < b.rank; });
   std::vector<ProviderPtr> ranked;
+  ranked.reserve(placed.size());
   for (Placed& one : placed) ranked.push_back(std::move(one.provider));
   return ranked;
 }

@@ -144,6 +144,7 @@ absl::StatusOr<std::vector<std::string>> PutManifest(const base::Context& contex
     return TooFew(last, CountDomains(found), wanted.needed);
   }
   std::vector<std::string> names;
+  names.reserve(found.size());
   for (const ProviderPtr& provider : found) names.push_back(provider->name);
   return names;
 }
