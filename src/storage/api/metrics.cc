@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/base/status.h"
 #include "storage/api/handlers.h"
 #include "storage/api/providers_json.h"
@@ -21,10 +22,11 @@ class Exposition {
     absl::StrAppend(&text_, "# HELP ", name, " ", help, "\n# TYPE ", name, " ", type, "\n");
   }
   // Names of providers are [a-z0-9-], so no label has to be escaped.
-  void Sample(double value, absl::string_view provider = "") {
+  void Sample(double value, absl::string_view of = "", absl::string_view label = "provider") {
     absl::StrAppend(&text_, name_);
-    if (!provider.empty()) absl::StrAppend(&text_, "{provider=\"", provider, "\"}");
-    absl::StrAppend(&text_, " ", value, "\n");
+    if (!of.empty()) absl::StrAppend(&text_, "{", label, "=\"", of, "\"}");
+    // Enough digits for bytes and counts.
+    absl::StrAppendFormat(&text_, " %.17g\n", value);
   }
   std::string Take() { return std::move(text_); }
 
@@ -82,6 +84,15 @@ absl::Status GetMetrics(Call& call, const ServiceParts& parts) {
       static_cast<double>(counts.damaged_shards));
   one("cedana_storage_missing_shards_total", "counter", "Missing shards found",
       static_cast<double>(counts.missing_shards));
+  out.Family("cedana_storage_requests_total", "counter", "HTTP requests, by class of the answer");
+  for (size_t of = 1; of < RequestCounts::kClasses; ++of) {
+    out.Sample(static_cast<double>(parts.requests->answers(of)), absl::StrCat(of, "xx"), "status");
+  }
+  out.Family("cedana_storage_requests_unanswered_total", "counter", "Requests without an answer");
+  out.Sample(static_cast<double>(parts.requests->answers(0)));
+  one("cedana_storage_commits_total", "counter",
+      "Commits that were answered, repeated ones as well",
+      static_cast<double>(parts.requests->commits()));
   return call.Send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, out.Take());
 }
 

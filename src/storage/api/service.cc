@@ -159,6 +159,7 @@ void Service::Handle(http::Exchange& exchange) {
   const absl::Status result = segments.ok() ? Dispatch(call) : segments.status();
   if (!result.ok() && call.answered() == 0) call.SendError(result).IgnoreError();
   const http::ServerRequest& request = exchange.request();
+  requests_.Answered(call.answered());
   const bool failed = call.answered() >= 500 || (!result.ok() && call.answered() < 300);
   const bool quiet = request.path == "/healthz" || request.path == "/readyz";
   base::Log(failed  ? base::LogLevel::kWarn
@@ -205,7 +206,9 @@ absl::Status Service::Dispatch(Call& call) {
     if (!Matches(route.route, method, segments)) continue;
     if (!token.organisation.has_value()) return absl::PermissionDeniedError(kWrongToken);
     OrgCatalog catalog(&vault_, *token.organisation);
-    return route.handler(call, catalog);
+    const absl::Status handled = route.handler(call, catalog);
+    if (route.handler == CommitSave && handled.ok()) requests_.Committed();
+    return handled;
   }
   if (Matches({"POST", {"v3", "leases", "*", "damage"}}, method, segments)) {
     if (!token.organisation.has_value()) return absl::PermissionDeniedError(kWrongToken);

@@ -13,7 +13,9 @@ namespace cedana::api {
 // Thread-safe. The parts outlive it.
 class Service {
  public:
-  explicit Service(const ServiceParts& parts) : parts_(parts), vault_(*parts.vault) {}
+  explicit Service(const ServiceParts& parts) : parts_(parts), vault_(*parts.vault) {
+    parts_.requests = &requests_;
+  }
 
   void Handle(http::Exchange& exchange);
 
@@ -21,7 +23,8 @@ class Service {
   absl::Status Dispatch(Call& call);
   absl::Status DispatchPublic(Call& call, bool* found);
 
-  const ServiceParts parts_;
+  RequestCounts requests_;
+  ServiceParts parts_;
   const replica::Vault& vault_;
   BulkSlots bulk_slots_;
 };

@@ -19,6 +19,9 @@ struct Patience {
   absl::Duration healthy = absl::Seconds(5);
   absl::Duration unhealthy = absl::Seconds(2);
   absl::Duration grace = absl::Seconds(2);
+  // Instead of `healthy`, where packs have to be read back. Whoever asks again goes on from there,
+  // so this is short enough for a client that waits for an answer.
+  absl::Duration read_back = absl::Seconds(8);
 };
 
 // Runs `work(context, i)` for each provider in a thread of its own, and returns their statuses once

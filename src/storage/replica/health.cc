@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace cedana::replica {
 namespace {
@@ -112,6 +113,12 @@ void HealthBoard::Hint(const base::OrgId& organisation, const std::string& provi
     hints.latency = stale ? report.latency : Smooth(hints.latency, report.latency);
   }
   hints.at = clock_.Now();
+  alarm_ = alarm_ || share >= kFailingShare;
+}
+
+bool HealthBoard::TakeAlarm() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(alarm_, false);
 }
 
 void HealthBoard::Know(const std::string& provider) {

@@ -54,6 +54,8 @@ class HealthBoard {
   void RecordWrite(const std::string& provider, const absl::Status& status);
   void Hint(const base::OrgId& organisation, const std::string& provider,
             const ClientReport& report);
+  // Whether a client has reported a provider as failing since this was last asked: time for a look.
+  bool TakeAlarm();
   // A provider is there (hints about others are ignored), or not any more.
   void Know(const std::string& provider);
   void Forget(const std::string& provider);
@@ -83,6 +85,7 @@ class HealthBoard {
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   // Bounded by organisations times providers.
   std::map<std::pair<base::OrgId, std::string>, Hints> hints_ ABSL_GUARDED_BY(mutex_);
+  bool alarm_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace cedana::replica

@@ -262,10 +262,78 @@ TEST_F(PlacementTest, WhereNobodyTellsTheChecksumThePackIsReadBack) {
   test_.providers.Put(lax);
   transfer::CommitRequest commit = Begin("a");
   commit.packs.push_back(test_.StorePack(commit.save));
+  test_.providers.read_backs().Forget("p1");  // as if a client had uploaded it
   test_.stores[1]->Add({.operation = Operation::kGet, .times = 1, .flip_bit = 3});
   const absl::Status wrong = catalog_.Commit({}, commit).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(wrong)) << wrong;
   EXPECT_TRUE(catalog_.Commit({}, commit).ok());
+}
+
+TEST_F(PlacementTest, AReadBackThatTakesTooLongIsRetryableAndGoesOn) {
+  constexpr int kPacks = 40;  // of which eight are read at once
+  Provider lax = *test_.providers.Find("p1");
+  lax.capabilities = {};
+  lax.store = std::make_shared<NoChecksums>(test_.stores[1].get());
+  test_.providers.Put(lax);
+  test_.vault.times.patience.healthy = absl::Milliseconds(300);
+  test_.vault.times.patience.read_back = absl::Milliseconds(300);
+  SetPolicy(2, 2);
+  transfer::CommitRequest commit = Begin("a");
+  const auto put = [&](size_t store, const transfer::StoredPack& pack, absl::string_view text) {
+    const auto key = *objstore::ObjectKey::Parse(PackKey(commit.save, pack.id));
+    EXPECT_TRUE(test_.memories[store]
+                    ->Put({}, key, {reinterpret_cast<const uint8_t*>(text.data()), text.size()}, {})
+                    .ok());
+  };
+  for (int i = 0; i < kPacks; ++i) {
+    transfer::StoredPack pack;  // as a client uploads it
+    pack.id = base::DrawId<base::PackId>(base::SystemRandom());
+    pack.bytes = 4;
+    pack.crc32c = codec::Crc32c(std::vector<uint8_t>{'p', 'a', 'c', 'k'});
+    pack.key_epoch = 1;
+    pack.providers = {"p0", "p1"};
+    put(0, pack, "pack");
+    put(1, pack, "pack");
+    commit.packs.push_back(pack);
+  }
+  test_.stores[1]->Add(
+      {.operation = Operation::kGet, .times = -1, .latency = absl::Milliseconds(120)});
+  int unavailable = 0;
+  absl::Status status;
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    status = catalog_.Commit({}, commit).status();
+    if (!absl::IsUnavailable(status)) break;
+    EXPECT_NE(status.message().find("still being read back"), std::string::npos) << status;
+    ++unavailable;
+  }
+  EXPECT_TRUE(status.ok()) << status;
+  // 40 packs, two times eight in each attempt.
+  EXPECT_GE(unavailable, 2);
+  EXPECT_LE(unavailable, 6);
+  // One that is wrong ends it clearly, however many are not read yet.
+  commit.save = base::DrawId<base::SaveId>(base::SystemRandom());
+  commit.checkpoint = base::DrawId<base::CheckpointId>(base::SystemRandom());
+  commit.path = "b";
+  ASSERT_TRUE(catalog_.Begin({}, {commit.save, commit.checkpoint, commit.path, false}).ok());
+  for (int i = 0; i < kPacks; ++i) {
+    put(0, commit.packs[i], "pack");
+    put(1, commit.packs[i], i == 0 ? "pick" : "pack");
+  }
+  status = catalog_.Commit({}, commit).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_NE(status.message().find("provider p1"), std::string::npos) << status;
+}
+
+TEST_F(PlacementTest, WhatTheServiceWroteItselfIsNotReadBack) {
+  Provider lax = *test_.providers.Find("p1");
+  lax.capabilities = {};
+  lax.store = std::make_shared<NoChecksums>(test_.stores[1].get());
+  test_.providers.Put(lax);
+  test_.stores[1]->Add(
+      {.operation = Operation::kGet, .times = -1, .fail = absl::UnavailableError("no reads")});
+  const auto info = test_.Save(catalog_, "a");
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->durability, "fully replicated");
 }
 
 TEST_F(PlacementTest, TwoOfThreeGoneFailsACommitClearlyAndReadsGoOn) {

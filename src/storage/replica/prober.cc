@@ -1,5 +1,7 @@
 #include "storage/replica/prober.h"
 
+#include <algorithm>
+
 #include "core/base/log.h"
 #include "storage/replica/fan_out.h"
 #include "storage/replica/object_keys.h"
@@ -13,6 +15,8 @@ constexpr char kProbeKey[] = "k/probe";  // where there is no organisation yet
 constexpr absl::Duration kProbeTimeout = absl::Seconds(2);
 // Those that could not be opened are tried again in every n-th round.
 constexpr int kReopenRounds = 10;
+// However much clients report, so far apart are the rounds that they cause.
+constexpr absl::Duration kAlarmInterval = absl::Milliseconds(500);
 
 void LogChange(const Provider& provider, const ProviderHealth& before,
                const ProviderHealth& after) {
@@ -77,7 +81,18 @@ void Prober::Run() {
   do {
     if (++round % kReopenRounds == 0) registry_.Reopen();
     for (const std::string& lacking : ProbeAll(context, vault_)) repairer_.Suspect(lacking);
-  } while (!cancel_->WaitFor(vault_.times.probe_interval));
+  } while (WaitForRound());
+}
+
+bool Prober::WaitForRound() {
+  absl::Duration left = vault_.times.probe_interval;
+  while (left > absl::ZeroDuration()) {
+    const absl::Duration step = std::min(left, kAlarmInterval);
+    if (cancel_->WaitFor(step)) return false;
+    left -= step;
+    if (vault_.providers->health().TakeAlarm()) return true;
+  }
+  return true;
 }
 
 }  // namespace cedana::replica

@@ -29,6 +29,8 @@ class Prober {
 
  private:
   void Run();
+  // Until the next round is due, or a client's report calls for it. False: the service stops.
+  bool WaitForRound();
 
   const Vault& vault_;
   ProviderRegistry& registry_;

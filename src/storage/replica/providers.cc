@@ -64,6 +64,7 @@ void ProviderSet::Remove(const std::string& name) {
     std::erase_if(providers_, [&](const ProviderPtr& known) { return known->name == name; });
   }
   health_.Forget(name);
+  read_backs_.Forget(name);
 }
 
 std::vector<ProviderPtr> ProviderSet::All() const {

@@ -15,6 +15,7 @@
 #include "core/objstore/object_store.h"
 #include "storage/metadata/providers.h"
 #include "storage/replica/health.h"
+#include "storage/replica/read_backs.h"
 
 namespace cedana::replica {
 
@@ -60,9 +61,11 @@ class ProviderSet {
   // At least one answers.
   absl::Status Ping(const base::Context& context) const;
   HealthBoard& health() const { return health_; }
+  ReadBacks& read_backs() { return read_backs_; }
 
  private:
   HealthBoard& health_;
+  ReadBacks read_backs_;
   mutable absl::Mutex mutex_;
   std::vector<ProviderPtr> providers_ ABSL_GUARDED_BY(mutex_);
 };

@@ -1,13 +1,17 @@
 #include "storage/replica/sightings.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
+#include "core/base/thread.h"
 #include "storage/replica/fan_out.h"
 #include "storage/replica/object_keys.h"
 #include "storage/replica/objects.h"
@@ -15,16 +19,24 @@
 namespace cedana::replica {
 namespace {
 
-// A provider whose grants do not bind the checksum and that keeps none has its packs read back:
-// that takes longer than a listing.
-constexpr absl::Duration kReadBackPatience = absl::Seconds(25);
+// Packs of one provider that are read back at once. They are read as a stream: no memory to speak
+// of.
+constexpr size_t kReadBacksAtOnce = 8;
 
 using OwnPacks = absl::flat_hash_map<base::PackId, size_t>;  // -> place in the request
 
-// What one provider shows; written by one thread.
+// What one provider shows: places in the request. Written by the threads of one Look.
 struct Sighting {
-  std::vector<size_t> whole;  // places in the request
+  std::vector<size_t> whole;
+  std::map<size_t, std::string> wrong;  // something else is there: what
+  std::set<size_t> unread;              // listed, not read back (yet)
 };
+
+// Whether the provider itself answers for the checksum of what is uploaded by a grant. Where not,
+// even one that it lists is only what the uploader told it.
+bool VouchesForChecksums(const Provider& provider) {
+  return provider.capabilities.grant_enforces_checksum || provider.capabilities.keeps_checksum;
+}
 
 class Observer {
  public:
@@ -33,7 +45,7 @@ class Observer {
 
   absl::Status Look(const base::Context& context, const Provider& provider, Sighting* sighting) {
     const std::string prefix = absl::StrCat(SavePrefix(request_.save), "p-");
-    std::vector<size_t> unsure;
+    std::vector<size_t> to_read;
     const absl::Status listed =
         ListAll(context, *provider.store, prefix, [&](const objstore::ObjectInfo& object) {
           const auto id =
@@ -41,36 +53,77 @@ class Observer {
           const auto found = id.ok() ? own_.find(*id) : own_.end();
           if (found == own_.end()) return absl::OkStatus();
           const transfer::StoredPack& pack = request_.packs[found->second];
-          const bool knows =
-              object.crc32c.has_value() || provider.capabilities.grant_enforces_checksum;
           if (object.bytes != pack.bytes || object.crc32c.value_or(pack.crc32c) != pack.crc32c) {
-            Complain(provider, pack.id, "is not what was granted");
-          } else if (knows) {
+            Complain(provider, found->second, "is not what was granted", sighting);
+          } else if (provider.capabilities.grant_enforces_checksum ||
+                     (provider.capabilities.keeps_checksum && object.crc32c.has_value())) {
             sighting->whole.push_back(found->second);
           } else {
-            unsure.push_back(found->second);
+            to_read.push_back(found->second);
+            sighting->unread.insert(found->second);
           }
           return absl::OkStatus();
         });
     vault_.providers->health().Record(provider.name, listed);
     CEDANA_RETURN_IF_ERROR(listed);
-    for (const size_t i : unsure) {
-      const transfer::StoredPack& pack = request_.packs[i];
-      const absl::Status checked = CheckObject(
-          context, *provider.store, PackKey(request_.save, pack.id), {pack.bytes, pack.crc32c});
-      if (checked.ok()) sighting->whole.push_back(i);
-      if (absl::IsDataLoss(checked)) Complain(provider, pack.id, checked.message());
-      CEDANA_RETURN_IF_ERROR(context.Check());
-    }
-    return absl::OkStatus();
+    return ReadBack(context, provider, to_read, sighting);
   }
 
   const OwnPacks& own() const { return own_; }
 
  private:
-  static void Complain(const Provider& provider, const base::PackId& pack, absl::string_view what) {
+  // Several at once; those that the context does not last for stay unread.
+  absl::Status ReadBack(const base::Context& context, const Provider& provider,
+                        const std::vector<size_t>& places, Sighting* sighting) {
+    absl::Mutex mutex;
+    size_t next = 0;
+    absl::Status last;
+    const auto take = [&]() -> std::optional<size_t> {
+      absl::MutexLock lock(&mutex);
+      if (next == places.size() || !context.Check().ok()) return std::nullopt;
+      return places[next++];
+    };
+    const auto read = [&] {
+      while (const std::optional<size_t> i = take()) {
+        const absl::Status status = ReadBackOne(context, provider, request_.packs[*i]);
+        absl::MutexLock lock(&mutex);
+        Judge(provider, *i, status, sighting);
+        if (!status.ok() && !absl::IsDataLoss(status)) last = status;
+      }
+    };
+    {
+      std::vector<base::Thread> threads;
+      const size_t count = std::min(places.size(), kReadBacksAtOnce);
+      for (size_t t = 0; t < count; ++t) threads.emplace_back("read-back", read);
+    }
+    CEDANA_RETURN_IF_ERROR(context.Check());
+    return last;
+  }
+
+  absl::Status ReadBackOne(const base::Context& context, const Provider& provider,
+                           const transfer::StoredPack& pack) {
+    const std::string key = PackKey(request_.save, pack.id);
+    // Where it keeps checksums, and lists none, asking is cheaper than reading.
+    if (provider.capabilities.keeps_checksum) {
+      return CheckObject(context, *provider.store, key, {pack.bytes, pack.crc32c});
+    }
+    return vault_.providers->read_backs().Check(context, provider.name, *provider.store, key,
+                                                {pack.bytes, pack.crc32c});
+  }
+
+  void Judge(const Provider& provider, size_t i, const absl::Status& status, Sighting* sighting) {
+    const bool final = absl::IsDataLoss(status) || absl::IsNotFound(status) ||
+                       absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
+    if (status.ok() || final) sighting->unread.erase(i);
+    if (status.ok()) sighting->whole.push_back(i);
+    if (final) Complain(provider, i, status.message(), sighting);
+  }
+
+  void Complain(const Provider& provider, size_t i, absl::string_view what, Sighting* sighting) {
+    const std::string pack = request_.packs[i].id.ToHex();
+    sighting->wrong[i] = absl::StrCat("provider ", provider.name, ": ", what);
     base::LogWarn("a provider shows another pack than was uploaded",
-                  {{"provider", provider.name}, {"pack", pack.ToHex()}, {"error", what}});
+                  {{"provider", provider.name}, {"pack", pack}, {"error", what}});
   }
 
   const Vault& vault_;
@@ -108,8 +161,14 @@ bool AllSeen(const OwnPacks& own, const std::vector<ProviderPtr>& asked,
                      [&](const auto& entry) { return domains[entry.second].size() >= ack; });
 }
 
+// Why a pack is not where it should be, as far as it is known.
+struct Doubts {
+  std::set<std::string> unread;  // domains in which it may be whole
+  std::string why;
+};
+
 absl::Status RequireAck(const Vault& vault, const metadata::CommittedPack& pack, size_t ack,
-                        const absl::Status& last) {
+                        const Doubts& doubts) {
   std::set<std::string> domains;
   for (const auto* names : {&pack.providers, &pack.acknowledged}) {
     for (const std::string& name : *names) {
@@ -118,9 +177,12 @@ absl::Status RequireAck(const Vault& vault, const metadata::CommittedPack& pack,
     }
   }
   if (domains.size() >= ack) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "commit: pack ", pack.id.ToHex(), " is whole in ", domains.size(), " failure domains, ", ack,
-      " are wanted", last.ok() ? "" : " (", last.message(), last.ok() ? "" : ")"));
+  const std::string text = absl::StrCat("commit: pack ", pack.id.ToHex(), " is whole in ",
+                                        domains.size(), " failure domains, ", ack, " are wanted");
+  const std::string why = doubts.why.empty() ? "" : absl::StrCat(" (", doubts.why, ")");
+  domains.insert(doubts.unread.begin(), doubts.unread.end());
+  if (domains.size() < ack) return absl::FailedPreconditionError(absl::StrCat(text, why));
+  return absl::UnavailableError(absl::StrCat(text, "; it is still being read back", why));
 }
 
 }  // namespace
@@ -138,10 +200,9 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
   Observer observer(vault, request, own);
   Patience patience = vault.times.patience;
   const bool reads_back = std::any_of(asked.begin(), asked.end(), [](const ProviderPtr& provider) {
-    return !provider->capabilities.grant_enforces_checksum &&
-           !provider->capabilities.keeps_checksum;
+    return !VouchesForChecksums(*provider);
   });
-  if (reads_back) patience.healthy = std::max(patience.healthy, kReadBackPatience);
+  if (reads_back) patience.healthy = std::max(patience.healthy, patience.read_back);
   const std::vector<absl::Status> statuses = FanOut(
       context, asked, vault.providers->health(), patience,
       [&](const base::Context& bounded, size_t p) {
@@ -151,11 +212,14 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
         return AllSeen(own, asked, sightings, so_far, policy.ack);
       });
   CEDANA_RETURN_IF_ERROR(context.Check());
-  absl::Status last;
+  std::string last;
+  std::map<size_t, Doubts> doubts;
   for (size_t p = 0; p < asked.size(); ++p) {
     for (const size_t i : sightings[p].whole) (*packs)[i].providers.push_back(asked[p]->name);
+    for (const size_t i : sightings[p].unread) doubts[i].unread.insert(asked[p]->domain);
+    for (const auto& [i, what] : sightings[p].wrong) doubts[i].why = what;
     if (statuses[p].ok()) continue;
-    last = base::Annotate(statuses[p], absl::StrCat("provider ", asked[p]->name));
+    last = absl::StrCat("provider ", asked[p]->name, ": ", statuses[p].message());
     // It cannot be listed now: what it acknowledged under grants that enforce size and checksum
     // counts. The client reports that, and can only harm its own organisation.
     if (!asked[p]->enforces()) continue;
@@ -166,10 +230,15 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
       }
     }
   }
+  // A pack that is not there outweighs any number of those that are not known yet.
+  absl::Status unread;
   for (const auto& [id, i] : own) {
-    CEDANA_RETURN_IF_ERROR(RequireAck(vault, (*packs)[i], policy.ack, last));
+    if (doubts[i].why.empty()) doubts[i].why = last;
+    const absl::Status status = RequireAck(vault, (*packs)[i], policy.ack, doubts[i]);
+    if (!status.ok() && !absl::IsUnavailable(status)) return status;
+    unread.Update(status);
   }
-  return absl::OkStatus();
+  return unread;
 }
 
 }  // namespace cedana::replica
