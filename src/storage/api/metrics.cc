@@ -53,7 +53,8 @@ absl::Status GetMetrics(Call& call, const ServiceParts& parts) {
   each([](const Json& p) { return p["health"] == "full" ? 1.0 : 0.0; });
   out.Family("cedana_storage_provider_latency_seconds", "gauge", "Of the probes, smoothed");
   each([](const Json& p) { return p["latency_ms"].get<double>() / 1000; });
-  out.Family("cedana_storage_provider_bytes", "gauge", "Bytes of packs with the provider");
+  out.Family("cedana_storage_provider_bytes", "gauge",
+             "Bytes of packs and manifests with the provider");
   each([](const Json& p) { return p["bytes"].get<double>(); });
   out.Family("cedana_storage_provider_packs", "gauge", "Packs with the provider");
   each([](const Json& p) { return p["packs"].get<double>(); });
