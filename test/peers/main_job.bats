@@ -49,6 +49,7 @@ only_provider() {
 
 # direct PLUGIN URL
 direct() {
+  export CEDANA_CHECKPOINT_DIR=$2  # where `restore job` looks
   cedana plugin install "$1"
   start_daemon
   main_job "$2"

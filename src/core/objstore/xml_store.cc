@@ -159,6 +159,13 @@ absl::Status XmlStore::Get(const base::Context& context, const ObjectKey& key, u
   }
   if (response->status / 100 != 2) {
     const absl::Status status = ErrorOf(What(ask), *response);
+    if (response->status == 404 && absl::IsFailedPrecondition(status)) {
+      // A page instead of an error of this dialect, as some servers answer: HEAD tells.
+      CEDANA_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, Head(context, key));
+      if (!info.has_value() && List(context, key.text(), "", 1).ok()) {
+        return absl::NotFoundError(key.text());
+      }
+    }
     return absl::IsUnknown(status) ? absl::UnavailableError(status.message()) : status;
   }
   if (response->status != 206 && offset > 0) {

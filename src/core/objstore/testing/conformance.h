@@ -30,7 +30,7 @@ struct StoreMaker {
   // and stores of ours do all of it.
   bool enforces_create_only = true;  // else the second of two creators wins as well
   bool checks_checksums = true;      // else wrong bytes are taken
-  bool words_absence = true;  // else only Head knows what is absent: Get and Delete fail otherwise
+  bool words_absence = true;         // else a Delete of what is absent fails
 };
 
 inline ObjectKey Key(absl::string_view text) { return ObjectKey::Parse(text).value(); }
@@ -63,9 +63,7 @@ class ObjectStoreConformance : public testing::TestWithParam<StoreMaker> {
     return store_->Put({}, Key(key), bytes, options);
   }
   void ExpectAbsent(absl::string_view key) {
-    EXPECT_EQ(Fetch(store(), Key(key)).status().code(),
-              GetParam().words_absence ? absl::StatusCode::kNotFound
-                                       : absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(Fetch(store(), Key(key)).status().code(), absl::StatusCode::kNotFound);
   }
   std::vector<std::string> Names(const std::string& prefix, const std::string& after = "",
                                  size_t limit = 1000) {
