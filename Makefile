@@ -61,7 +61,7 @@ format:  ## sources that clang-format would change are errors
 
 tidy: packages  ## clang-tidy; TIDY=src/core/http limits the folders
 	@cmake --preset release -B build/tidy/build >/dev/null
-	@ninja -C build/tidy/build -j $(JOBS) cedana_proto >/dev/null
+	@ninja -C build/tidy/build -j $(JOBS) cedana_proto build_id_text >/dev/null
 	@scripts/tidy_sources.py build/tidy '$(TIDY)' | \
 	  xargs -r -n 1 -P $(JOBS) clang-tidy -p build/tidy --quiet
 

@@ -174,6 +174,7 @@ absl::Status RestoreOperation::FindNewest(const base::Context& context, const st
   }
   if (found.size() > 1) {
     std::vector<std::string> lines;
+    lines.reserve(found.size());
     for (const transfer::CheckpointInfo& info : found) {
       lines.push_back(absl::StrCat("  ", info.facts.user, "@", info.facts.host, " ",
                                    When(info.created), "  --path ",

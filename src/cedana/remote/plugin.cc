@@ -35,7 +35,7 @@ absl::StatusOr<std::unique_ptr<plugin::StorageBackend>> Create(
     const plugin::StorageConfig& config) {
   RemoteOptions options;
   options.health = HealthOf(config.url);
-  return CedanaBackend::Create(config, std::move(options));
+  return CedanaBackend::Create(config, options);
 }
 
 constexpr plugin::StoragePluginV1 kPlugin = {"storage/cedana", "cedana", CEDANA_VERSION,

@@ -7,6 +7,7 @@
 // nothing for `stall_timeout` while others are attached is dropped. One thread, that of the loop.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -25,8 +26,8 @@ inline constexpr size_t kAttacherBytesMax = 1 << 20;
 
 // Both ends of a job's three pipes; index 0 stdin, 1 stdout, 2 stderr.
 struct JobPipes {
-  base::UniqueFd ours[3];
-  base::UniqueFd theirs[3];
+  std::array<base::UniqueFd, 3> ours;
+  std::array<base::UniqueFd, 3> theirs;
 };
 // `wanted`: which of the three to make.
 absl::StatusOr<JobPipes> MakeJobPipes(const bool wanted[3]);

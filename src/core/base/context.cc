@@ -38,11 +38,11 @@ int CancelSource::OnCancel(std::function<void()> callback) {
     absl::MutexLock lock(&mutex_);
     if (!cancelled_) {
       const int handle = next_handle_++;
-      callbacks_.emplace(handle, std::move(callback));
+      callbacks_[handle] = std::move(callback);
       return handle;
     }
   }
-  std::move(callback)();
+  callback();
   return 0;
 }
 

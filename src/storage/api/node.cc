@@ -17,6 +17,7 @@
 #include "storage/metadata/tokens.h"
 #include "storage/replica/collector.h"
 #include "storage/replica/prober.h"
+#include "storage/replica/read_ahead.h"
 #include "storage/replica/registry.h"
 #include "storage/replica/repair_worker.h"
 #include "storage/replica/spread.h"
@@ -88,6 +89,7 @@ class RunningNode : public Node {
     repair_worker_ =
         std::make_unique<replica::RepairWorker>(&vault_, repairer_.get(), registry_.get());
     worker_ = std::make_unique<replica::Worker>(&vault_, collector_.get());
+    read_ahead_ = std::make_unique<replica::ReadAheadWorker>(&vault_);
     return absl::OkStatus();
   }
 
@@ -98,6 +100,7 @@ class RunningNode : public Node {
     prober_.reset();
     repair_worker_.reset();
     worker_.reset();
+    read_ahead_.reset();
   }
 
  private:
@@ -194,6 +197,7 @@ class RunningNode : public Node {
   std::unique_ptr<replica::Prober> prober_;
   std::unique_ptr<replica::RepairWorker> repair_worker_;
   std::unique_ptr<replica::Worker> worker_;
+  std::unique_ptr<replica::ReadAheadWorker> read_ahead_;
 };
 
 }  // namespace

@@ -17,6 +17,8 @@ using base::Json;
 constexpr size_t kBodyBytesMax = 256u << 10;  // credentials included
 constexpr absl::Duration kExamineTimeout = absl::Seconds(40);
 constexpr uint32_t kCopiesMax = 8;
+// A call of repair begins nothing after this: nothing between client and service cuts it off.
+constexpr absl::Duration kRepairAtOnce = absl::Seconds(20);
 
 const char* StateName(metadata::ProviderState state) {
   switch (state) {
@@ -232,11 +234,18 @@ absl::Status Repair(Call& call, const ServiceParts& parts) {
                                   {"strays", counts->strays}};
     }
   }
-  CEDANA_RETURN_IF_ERROR(parts.vault->metadata->replication().MakeDue());
-  CEDANA_ASSIGN_OR_RETURN(const uint64_t paid, parts.repairer->Round(call.context()));
+  if (!base::BoolOr(body, "go_on", false)) {
+    CEDANA_RETURN_IF_ERROR(parts.vault->metadata->replication().MakeDue());
+  }
+  const absl::Duration started = parts.vault->clock->Monotonic();
+  CEDANA_ASSIGN_OR_RETURN(const uint64_t paid,
+                          parts.repairer->Round(call.context(), kRepairAtOnce));
+  const bool more = parts.vault->clock->Monotonic() - started >= kRepairAtOnce;
   CEDANA_ASSIGN_OR_RETURN(Json debt, DebtJson(*parts.vault));
-  return call.Send(200,
-                   {{"scrubbed", std::move(scrubbed)}, {"paid", paid}, {"debt", std::move(debt)}});
+  return call.Send(200, {{"scrubbed", std::move(scrubbed)},
+                         {"paid", paid},
+                         {"more", more},
+                         {"debt", std::move(debt)}});
 }
 
 }  // namespace cedana::api

@@ -17,7 +17,7 @@ namespace {
 using base::Json;
 
 constexpr size_t kCredentialsBytesMax = 64u << 10;
-constexpr absl::Duration kRepairTimeout = absl::Minutes(30);
+constexpr absl::Duration kRepairTimeout = absl::Minutes(3);  // of one call
 
 std::string Target(const std::string& name, absl::string_view rest = "") {
   return absl::StrCat("/v3/admin/providers/", http::PercentEncode(name), rest);
@@ -200,14 +200,24 @@ absl::Status ShowStatus(const AdminOptions& options) {
 }
 
 absl::Status Repair(const AdminOptions& options, bool scrub) {
-  const Json body = {{"scrub", scrub}};
-  CEDANA_ASSIGN_OR_RETURN(const Json answer,
+  Json body = {{"scrub", scrub}};
+  CEDANA_ASSIGN_OR_RETURN(Json answer,
                           CallService(options, "POST", "/v3/admin/repair", &body, kRepairTimeout));
+  // However much there is to pay: the service works on it for a while in each call.
+  const Json scrubbed = base::Member(answer, "scrubbed");
+  int64_t paid = base::IntOr(answer, "paid", 0);
+  body = {{"go_on", true}};
+  while (base::BoolOr(answer, "more", false)) {
+    CEDANA_ASSIGN_OR_RETURN(
+        answer, CallService(options, "POST", "/v3/admin/repair", &body, kRepairTimeout));
+    paid += base::IntOr(answer, "paid", 0);
+  }
+  answer["scrubbed"] = scrubbed;
+  answer["paid"] = paid;
   if (options.json) {
     PrintJson(answer);
     return absl::OkStatus();
   }
-  const Json scrubbed = base::Member(answer, "scrubbed");
   for (const auto& [name, counts] : scrubbed.items()) {
     if (counts.contains("error")) {
       std::printf("%s: not compared: %s\n", name.c_str(), Text(counts, "error").c_str());

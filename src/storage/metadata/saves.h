@@ -61,6 +61,8 @@ class Saves {
   virtual absl::StatusOr<Save> Find(const base::OrgId& organisation, const base::SaveId& id) = 0;
   // Whose it is; for the service's own use, never for a client. kNotFound when there is none.
   virtual absl::StatusOr<base::OrgId> OwnerOf(const base::SaveId& id) = 0;
+  // Open ones whose lease lives, of all organisations; for the service's own use.
+  virtual absl::StatusOr<std::vector<base::SaveId>> Live() = 0;
   // kFailedPrecondition: aborted, or the lease has ended, or a pack or the manifest is in fewer
   // failure domains than the policy's `ack`. ParentGone() (errors.h): a pack that it refers to is
   // being deleted, or is not this organisation's. What is short of the policy's `copies` becomes

@@ -73,6 +73,17 @@ class SqliteSaves : public Saves {
     return owner;
   }
 
+  absl::StatusOr<std::vector<base::SaveId>> Live() override {
+    std::vector<base::SaveId> live;
+    CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) -> absl::Status {
+      Query query(connection, "SELECT id FROM saves WHERE state = 0 AND lease_until_ms > ?");
+      query.Bind(shared_.Now());
+      while (query.Step()) live.push_back(query.Id<base::SaveId>(0));
+      return query.status();
+    }));
+    return live;
+  }
+
   absl::StatusOr<Checkpoint> Commit(const base::OrgId& organisation,
                                     const NewCheckpoint& wanted) override {
     return Written<Checkpoint>([&](Connection& connection) -> absl::StatusOr<Checkpoint> {

@@ -6,6 +6,7 @@
 #include "storage/replica/collector.h"
 #include "storage/replica/health.h"
 #include "storage/replica/prober.h"
+#include "storage/replica/read_ahead.h"
 #include "storage/replica/spread.h"
 #include "storage/replica/testing/test_vault.h"
 
@@ -325,6 +326,41 @@ TEST_F(PlacementTest, AReadBackThatTakesTooLongIsRetryableAndGoesOn) {
   }
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_NE(status.message().find("provider p1"), std::string::npos) << status;
+}
+
+TEST_F(PlacementTest, WhatWasReadAheadIsNotReadAtTheCommit) {
+  Provider lax = *test_.providers.Find("p1");
+  lax.capabilities = {};
+  lax.store = std::make_shared<NoChecksums>(test_.stores[1].get());
+  test_.providers.Put(lax);
+  SetPolicy(2, 2);
+  transfer::CommitRequest commit = Begin("a");
+  commit.packs.push_back(test_.StorePack(commit.save));
+  commit.packs.push_back(test_.StorePack(commit.save));
+  test_.providers.read_backs().Forget("p1");  // as if a client had uploaded them
+  EXPECT_EQ(*ReadAheadRound({}, test_.vault), 2u);
+  EXPECT_EQ(*ReadAheadRound({}, test_.vault), 0u);
+  test_.stores[1]->Add(
+      {.operation = Operation::kGet, .times = -1, .fail = absl::UnavailableError("read again")});
+  const auto info = catalog_.Commit({}, commit);
+  EXPECT_TRUE(info.ok()) << info.status();
+  // Of a save that has ended nothing is read; a provider that vouches is not asked.
+  test_.providers.read_backs().Forget("p1");
+  EXPECT_EQ(*ReadAheadRound({}, test_.vault), 0u);
+}
+
+TEST_F(PlacementTest, AWrongPackThatWasReadAheadIsRefused) {
+  Provider lax = *test_.providers.Find("p1");
+  lax.capabilities = {};
+  lax.store = std::make_shared<NoChecksums>(test_.stores[1].get());
+  test_.providers.Put(lax);
+  SetPolicy(2, 2);
+  transfer::CommitRequest commit = Begin("a");
+  commit.packs.push_back(test_.StorePack(commit.save));
+  test_.providers.read_backs().Forget("p1");
+  test_.stores[1]->Add({.operation = Operation::kGet, .times = 1, .flip_bit = 3});
+  EXPECT_EQ(*ReadAheadRound({}, test_.vault), 1u);
+  EXPECT_TRUE(absl::IsFailedPrecondition(catalog_.Commit({}, commit).status()));
 }
 
 TEST_F(PlacementTest, WhatTheServiceWroteItselfIsNotReadBack) {

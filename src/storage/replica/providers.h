@@ -36,6 +36,11 @@ struct Provider {
   bool enforces() const {
     return capabilities.grant_enforces_size && capabilities.grant_enforces_checksum;
   }
+  // Whether it answers for the checksum of what is uploaded by a grant. Where not, even one that it
+  // lists is only what the uploader told it.
+  bool vouches_for_checksums() const {
+    return capabilities.grant_enforces_checksum || capabilities.keeps_checksum;
+  }
 };
 using ProviderPtr = std::shared_ptr<const Provider>;
 

@@ -145,9 +145,11 @@ absl::Status Repairer::Note(const metadata::ObjectRef& ref, const std::string& p
                  : catalog.SetShard(ref, provider, ShardState::kDamaged);
 }
 
-absl::StatusOr<uint64_t> Repairer::Round(const base::Context& context) {
+absl::StatusOr<uint64_t> Repairer::Round(const base::Context& context, absl::Duration at_most) {
+  const absl::Duration started = vault_.clock->Monotonic();
   uint64_t paid = 0;
   while (true) {
+    if (vault_.clock->Monotonic() - started >= at_most) return paid;
     CEDANA_RETURN_IF_ERROR(context.Check());
     CEDANA_ASSIGN_OR_RETURN(
         const std::vector<metadata::Debt> debts,

@@ -53,9 +53,11 @@ class Repairer {
  public:
   Repairer(const Vault* vault, const RepairOptions& options);
 
-  // Pays what is due, the most endangered first, until nothing is; returns how many objects are
-  // full again. Errors are the catalog's or the context's only.
-  absl::StatusOr<uint64_t> Round(const base::Context& context);
+  // Pays what is due, the most endangered first, until nothing is or `at_most` is over (what was
+  // begun is ended); returns how many objects are full again. Errors are the catalog's or the
+  // context's only.
+  absl::StatusOr<uint64_t> Round(const base::Context& context,
+                                 absl::Duration at_most = absl::InfiniteDuration());
   // One object. OK: it owes nothing any more.
   absl::Status Pay(const base::Context& context, const metadata::ObjectRef& ref);
   // Empties draining providers of what is full without them, and forgets those that are empty.

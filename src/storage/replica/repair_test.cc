@@ -100,6 +100,7 @@ TEST_F(RepairTest, TheDebtOfADarkProviderIsPaidWhenItIsBack) {
   EXPECT_EQ(Round(), 0u);
   EXPECT_EQ(repairer_.counts().postponed, 2u);
   BackAgain(1);
+  EXPECT_EQ(*repairer_.Round({}, absl::ZeroDuration()), 0u);  // no time for it
   EXPECT_EQ(Round(), 1u);
   EXPECT_EQ(DurabilityOf("a"), "fully replicated");
   EXPECT_EQ(BytesAt(1), "a pack");

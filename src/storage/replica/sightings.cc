@@ -32,12 +32,6 @@ struct Sighting {
   std::set<size_t> unread;              // listed, not read back (yet)
 };
 
-// Whether the provider itself answers for the checksum of what is uploaded by a grant. Where not,
-// even one that it lists is only what the uploader told it.
-bool VouchesForChecksums(const Provider& provider) {
-  return provider.capabilities.grant_enforces_checksum || provider.capabilities.keeps_checksum;
-}
-
 class Observer {
  public:
   Observer(const Vault& vault, const transfer::CommitRequest& request, OwnPacks own)
@@ -200,7 +194,7 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
   Observer observer(vault, request, own);
   Patience patience = vault.times.patience;
   const bool reads_back = std::any_of(asked.begin(), asked.end(), [](const ProviderPtr& provider) {
-    return !VouchesForChecksums(*provider);
+    return !provider->vouches_for_checksums();
   });
   if (reads_back) patience.healthy = std::max(patience.healthy, patience.read_back);
   const std::vector<absl::Status> statuses = FanOut(

@@ -19,7 +19,7 @@ std::string ChecksumText(uint32_t crc) {
 
 class GcsImposter final : public XmlImposter {
  public:
-  GcsImposter(GcsImposterOptions options, ObjectStore* objects)
+  GcsImposter(const GcsImposterOptions& options, ObjectStore* objects)
       : XmlImposter(options.bucket, GoogleAccount(options.client_email, options.public_key),
                     objects) {}
 
@@ -101,8 +101,9 @@ class GcsImposter final : public XmlImposter {
 
 }  // namespace
 
-std::unique_ptr<ImposterDialect> MakeGcsImposter(GcsImposterOptions options, ObjectStore* objects) {
-  return std::make_unique<GcsImposter>(std::move(options), objects);
+std::unique_ptr<ImposterDialect> MakeGcsImposter(const GcsImposterOptions& options,
+                                                 ObjectStore* objects) {
+  return std::make_unique<GcsImposter>(options, objects);
 }
 
 }  // namespace cedana::objstore

@@ -20,6 +20,7 @@ struct GcsImposterOptions {
 };
 
 // Borrows `objects`.
-std::unique_ptr<ImposterDialect> MakeGcsImposter(GcsImposterOptions options, ObjectStore* objects);
+std::unique_ptr<ImposterDialect> MakeGcsImposter(const GcsImposterOptions& options,
+                                                 ObjectStore* objects);
 
 }  // namespace cedana::objstore

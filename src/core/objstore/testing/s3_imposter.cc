@@ -36,7 +36,7 @@ class S3Imposter final : public XmlImposter {
             AwsAccount(options.credentials.access_key_id, options.credentials.secret_access_key,
                        options.credentials.session_token, options.region),
             objects),
-        options_(options) {}
+        options_(std::move(options)) {}
 
  private:
   std::optional<ImposterAnswer> RefusePut(const http::ServerRequest& request) const override {
@@ -91,7 +91,6 @@ class S3Imposter final : public XmlImposter {
       case 412:
         return "PreconditionFailed";
       case 429:
-        return "SlowDown";
       case 503:
         return "SlowDown";
       case 507:

@@ -22,7 +22,7 @@ std::string Text(BIO* bio) {
 }
 
 const KeyPair& Pair() {
-  static const KeyPair pair = [] {
+  static const KeyPair kPair = [] {
     EVP_PKEY* const key = EVP_RSA_gen(2048);
     BIO* const secret = BIO_new(BIO_s_mem());
     PEM_write_bio_PrivateKey(secret, key, nullptr, nullptr, 0, nullptr, nullptr);
@@ -31,7 +31,7 @@ const KeyPair& Pair() {
     EVP_PKEY_free(key);
     return KeyPair{{"keeper@project.iam.gserviceaccount.com", Text(secret)}, Text(open)};
   }();
-  return pair;
+  return kPair;
 }
 
 }  // namespace

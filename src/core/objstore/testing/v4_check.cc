@@ -21,7 +21,7 @@ namespace cedana::objstore {
 namespace {
 
 constexpr absl::Duration kSkewMax = absl::Minutes(15);
-constexpr int64_t kLifetimeMaxSeconds = 7 * 24 * 3600;
+constexpr int64_t kLifetimeMaxSeconds = int64_t{7} * 24 * 3600;
 
 const V4Refusal kMismatch = {403, "SignatureDoesNotMatch"};
 
