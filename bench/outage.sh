@@ -40,7 +40,7 @@ world() {
   CLOUD_PORT=() CLOUD_CONTROL=()
   unset STORAGE_PORT
   common_setup
-  start_clouds "$@" >/dev/null 2>&1
+  start_clouds "$@" >"$RESULTS.start" 2>&1 || { cat "$RESULTS.start" >&2; return 1; }
   for name in "$@"; do tell_cloud "$name" pace "{\"bytes_per_s\": $PACE}"; done
   storage policy set default copies=2,ack=2 >/dev/null
   cedana run process -j hog -o "$T/hog.log" -- "$WORKLOADS/memhog" --mib "$MIB" --half-compressible \
@@ -118,4 +118,4 @@ for column, what in ((1, "dump"), (2, "restore")):
           f"limit {limit:.2f} s ({sys.argv[2]} MiB, {int(sys.argv[3]) / 1e6:.0f} MB/s a provider)")
 sys.exit(bad)
 P
-rm -f "$RESULTS" "$RESULTS.one"
+rm -f "$RESULTS" "$RESULTS.one" "$RESULTS.start"

@@ -17,7 +17,7 @@ milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 
 @test "reads follow the fastest provider, and its slow tail is not waited for" {
   local mib round took started worst=0 before reads near_before
-  mib=$(tries 200 2000)
+  mib=$(tries 200 1000)
   storage policy set default copies=3,ack=2
   cedana run process -j hog -o "$T/hog.log" -- "$WORKLOADS/memhog" --mib "$mib" --half-compressible --seed 1
   wait_for 60 grep -q '^ready' "$T/hog.log"
@@ -34,7 +34,7 @@ milliseconds() { echo $(($(date +%s%N) / 1000000)); }
   ((10 * ($(cloud_count near gets) - near_before) >= 8 * reads))
 
   pace 0.02
-  for ((round = 1; round <= $(tries 3 50); round++)); do
+  for ((round = 1; round <= $(tries 3 20); round++)); do
     cedana dump job hog --dir cedana://e2e --compression none
     wait_for 60 fully_replicated
     started=$(milliseconds)

@@ -44,4 +44,9 @@ teardown() { common_teardown; }
   echo "$output"
   [[ $status -eq 1 ]]
   [[ $(grep -c -- '--path cedana://twins/' <<<"$output") -eq 2 ]]
+  # On a terminal: the second of the list is the older one, that of host a.
+  run script -qec "'$BIN/cedana' restore job twin" /dev/null <<<2
+  echo "$output"
+  [[ $status -eq 0 && $output == *"which one [1-2]"* ]]
+  wait_for 10 log_grows "$T/a.log"
 }

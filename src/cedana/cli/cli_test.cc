@@ -322,6 +322,50 @@ TEST_F(CliTest, RestoreJobSendsWhatWasAskedAndPrintsTheMessage) {
   EXPECT_FALSE(request.attachable());
 }
 
+class SeveralJobsTest : public CliTest {
+ protected:
+  SeveralJobsTest() {
+    daemon_api::CheckpointChoices choices;
+    for (const char* host : {"left", "right"}) {
+      daemon_api::CheckpointChoice* const choice = choices.add_choices();
+      choice->set_path(absl::StrCat("cedana://twins/", host));
+      choice->set_user("ann");
+      choice->set_host(host);
+      choice->set_commandline("train --fast");
+    }
+    daemon().restore_response.add_messages("Restored successfully, PID: 7");
+    daemon().ambiguous = grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "several jobs",
+                                      choices.SerializeAsString());
+  }
+};
+
+TEST_F(SeveralJobsTest, OnATerminalTheUserIsAsked) {
+  const Result result = Cedana({"restore", "job", "twin"}, "three\n3\n2\n", /*terminal=*/true);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "Restored successfully, PID: 7\n");
+  EXPECT_THAT(result.err, testing::HasSubstr("  1  ann@left  "));
+  EXPECT_THAT(result.err, testing::HasSubstr("train --fast  cedana://twins/right\n"));
+  EXPECT_EQ(daemon().restore_request.path(), "cedana://twins/right");
+  EXPECT_EQ(daemon().restore_request.details().jid(), "twin");
+}
+
+TEST_F(SeveralJobsTest, WithoutAnAnswerNothingIsRestored) {
+  for (const char* answer : {"", "\n"}) {
+    const Result result = Cedana({"restore", "job", "twin"}, answer, /*terminal=*/true);
+    EXPECT_EQ(result.code, 1);
+    EXPECT_THAT(result.err, testing::HasSubstr("nothing was restored"));
+    EXPECT_TRUE(daemon().restore_request.path().empty());
+  }
+}
+
+TEST_F(SeveralJobsTest, OffATerminalNobodyIsAsked) {
+  const Result result = Cedana({"restore", "job", "twin"}, "1\n");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, testing::HasSubstr("several jobs"));
+  EXPECT_TRUE(result.out.empty());
+  EXPECT_TRUE(daemon().restore_request.path().empty());
+}
+
 TEST_F(CliTest, RestoreAttachFollowsAJobWithALogWithoutTakingStdin) {
   base::Pipe open = *base::MakePipe();
   ASSERT_TRUE(base::WriteAll(open.write.get(), "not for the job").ok());

@@ -16,6 +16,7 @@ namespace {
 
 constexpr absl::string_view kFromDaemon = "cedana.cli/from_daemon";
 constexpr absl::string_view kAnswerLost = "cedana.cli/answer_lost";
+constexpr absl::string_view kDetails = "cedana.cli/details";
 constexpr int kReceiveBytesMax = 64 << 20;  // a long job list
 // A UNIX socket answers at once; this is for a host that is far away.
 constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
@@ -49,6 +50,11 @@ absl::Status Unreachable(const std::string& address, bool is_unix) {
 bool IsFromDaemon(const absl::Status& status) { return status.GetPayload(kFromDaemon).has_value(); }
 
 bool IsAnswerLost(const absl::Status& status) { return status.GetPayload(kAnswerLost).has_value(); }
+
+std::string DetailsOf(const absl::Status& status) {
+  const auto details = status.GetPayload(kDetails);
+  return details.has_value() ? std::string(*details) : "";
+}
 
 std::string CodeName(absl::StatusCode code) {
   if (code == absl::StatusCode::kCancelled) return "Canceled";
@@ -143,7 +149,11 @@ absl::Status Client::FromGrpc(const grpc::Status& status) {
   if (code == absl::StatusCode::kDeadlineExceeded && status.error_message().empty()) {
     return DaemonStatus(code, "the daemon did not answer in time");
   }
-  return DaemonStatus(code, status.error_message());
+  absl::Status ours = DaemonStatus(code, status.error_message());
+  if (!status.error_details().empty()) {
+    ours.SetPayload(kDetails, absl::Cord(status.error_details()));
+  }
+  return ours;
 }
 
 }  // namespace cedana::cli

@@ -28,6 +28,8 @@ bool IsFromDaemon(const absl::Status& status);
 // Was the answer lost, by an interruption or with the daemon? Then only the daemon knows what
 // became of the operation.
 bool IsAnswerLost(const absl::Status& status);
+// The serialized message that went along with the daemon's error; empty: none did.
+std::string DetailsOf(const absl::Status& status);
 // "NotFound", "Canceled": gRPC's names.
 std::string CodeName(absl::StatusCode code);
 

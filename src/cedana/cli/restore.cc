@@ -3,9 +3,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "cedana/cli/attach_internal.h"
 #include "cedana/cli/caller.h"
+#include "cedana/cli/client_internal.h"
 #include "cedana/cli/command.h"
+#include "cedana/cli/confirm.h"
 #include "cedana/cli/flags.h"
 #include "cedana/cli/watch_internal.h"
 #include "cedana/cli/yaml.h"
@@ -94,11 +97,38 @@ absl::StatusOr<int> RestoreProcess(Session& session, const RestoreFlags& flags) 
   return Restore(session, flags, request, label);
 }
 
+// Which of several jobs of one name is meant; the path of its newest checkpoint.
+absl::StatusOr<std::string> ChooseJob(const Terminal& terminal, const std::string& jid,
+                                      const daemon_api::CheckpointChoices& choices) {
+  terminal.ErrLine(absl::StrCat("several jobs are called ", jid, ":"));
+  for (int i = 0; i < choices.choices_size(); ++i) {
+    const daemon_api::CheckpointChoice& choice = choices.choices(i);
+    const absl::Time created = absl::FromUnixMillis(choice.createdmillis());
+    terminal.ErrLine(
+        absl::StrCat("  ", i + 1, "  ", choice.user(), "@", choice.host(), "  ",
+                     absl::FormatTime("%Y-%m-%d %H:%M:%S", created, absl::LocalTimeZone()), "  ",
+                     choice.commandline(), "  ", choice.path()));
+  }
+  const std::optional<size_t> chosen =
+      Choose(terminal, "which one", static_cast<size_t>(choices.choices_size()));
+  if (!chosen.has_value()) return absl::CancelledError("none was chosen, nothing was restored");
+  return choices.choices(static_cast<int>(*chosen)).path();
+}
+
 absl::StatusOr<int> RestoreJob(Session& session, const RestoreFlags& flags,
                                const std::string& jid) {
   CEDANA_ASSIGN_OR_RETURN(daemon_api::RestoreReq request,
                           MakeRestoreRequest(session.config, flags));
   request.mutable_details()->set_jid(jid);
+  absl::StatusOr<int> code = Restore(session, flags, request, jid);
+  daemon_api::CheckpointChoices choices;
+  if (code.ok() || !session.terminal.interactive() ||
+      !choices.ParseFromString(DetailsOf(code.status())) || choices.choices().empty()) {
+    return code;
+  }
+  CEDANA_ASSIGN_OR_RETURN(const std::string path, ChooseJob(session.terminal, jid, choices));
+  request.set_path(path);
+  request.set_operationid(DrawOperationId());
   return Restore(session, flags, request, jid);
 }
 

@@ -11,6 +11,7 @@ namespace cedana::cli {
 
 Terminal Terminal::Standard() {
   Terminal terminal(STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, ::isatty(STDERR_FILENO) == 1);
+  terminal.in_is_terminal_ = ::isatty(STDIN_FILENO) == 1;
   const bool color = !base::GetEnv("NO_COLOR").has_value() && base::GetEnv("TERM") != "dumb";
   terminal.color_out_ = color && ::isatty(STDOUT_FILENO) == 1;
   terminal.color_err_ = color && terminal.err_is_terminal_;

@@ -15,14 +15,16 @@ class Terminal {
  public:
   // Looks at what the descriptors are; colours need a terminal and no NO_COLOR.
   static Terminal Standard();
-  // Tests: no colours, `progress` says whether err counts as a terminal.
-  Terminal(int in, int out, int err, bool progress)
-      : in_(in), out_(out), err_(err), err_is_terminal_(progress) {}
+  // Tests: no colours, `terminal` says whether in and err count as one.
+  Terminal(int in, int out, int err, bool terminal)
+      : in_(in), out_(out), err_(err), in_is_terminal_(terminal), err_is_terminal_(terminal) {}
 
   int in() const { return in_; }
   int out() const { return out_; }
   int err() const { return err_; }
   bool err_is_terminal() const { return err_is_terminal_; }
+  // Somebody can be asked.
+  bool interactive() const { return in_is_terminal_ && err_is_terminal_; }
   bool color_out() const { return color_out_; }
   // Columns of the terminal behind err; 80 when nobody knows.
   int Columns() const;
@@ -40,6 +42,7 @@ class Terminal {
   int in_;
   int out_;
   int err_;
+  bool in_is_terminal_ = false;
   bool err_is_terminal_ = false;
   bool color_out_ = false;
   bool color_err_ = false;

@@ -1,6 +1,9 @@
 #include <string>
 
+#include "absl/strings/cord.h"
+
 #include "cedana/daemon/messages_internal.h"
+#include "cedana/daemon/restore.h"
 #include "cedana/runtime/procfs.h"
 
 namespace cedana::daemon {
@@ -29,7 +32,9 @@ const char* StateName(char state) {
 }  // namespace
 
 grpc::Status ToGrpc(const absl::Status& status) {
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
+  const auto details = status.GetPayload(kDetailsPayload);
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()),
+                      details.has_value() ? std::string(*details) : "");
 }
 
 daemon_api::Checkpoint ToMessage(const CheckpointRecord& record, const std::string& job_name) {

@@ -8,7 +8,7 @@
 
 namespace cedana::daemon {
 
-// The codes of both are the same numbers.
+// The codes of both are the same numbers; a payload under kDetailsPayload goes along (restore.h).
 grpc::Status ToGrpc(const absl::Status& status);
 daemon_api::Job ToMessage(const JobRecord& record, const CheckpointRecord* latest);
 daemon_api::Checkpoint ToMessage(const CheckpointRecord& record, const std::string& job_name);

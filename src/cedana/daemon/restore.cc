@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cedana/daemon/stall_watch.h"
 #include "cedana/runtime/procfs.h"
@@ -20,6 +20,7 @@
 #include "core/base/log.h"
 #include "core/base/random.h"
 #include "core/base/status.h"
+#include "daemon_api.h"
 
 namespace cedana::daemon {
 namespace {
@@ -33,6 +34,26 @@ constexpr absl::Duration kReapTimeout = absl::Seconds(5);
 
 std::string When(absl::Time time) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone());
+}
+
+// In words, and as details for a caller that can ask.
+absl::Status SeveralJobs(const std::string& name, const std::string& scheme,
+                         const std::vector<transfer::CheckpointInfo>& found) {
+  daemon_api::CheckpointChoices choices;
+  std::string text = absl::StrCat("several jobs are called ", name, ", choose one by its path:");
+  for (const transfer::CheckpointInfo& info : found) {
+    daemon_api::CheckpointChoice* const choice = choices.add_choices();
+    choice->set_path(plugin::StorageUrl{scheme, info.path}.ToString());
+    choice->set_user(info.facts.user);
+    choice->set_host(info.facts.host);
+    choice->set_createdmillis(absl::ToUnixMillis(info.created));
+    choice->set_commandline(info.facts.command_line);
+    absl::StrAppend(&text, "\n  ", choice->user(), "@", choice->host(), " ", When(info.created),
+                    "  --path ", choice->path());
+  }
+  absl::Status status = absl::FailedPreconditionError(text);
+  status.SetPayload(kDetailsPayload, absl::Cord(choices.SerializeAsString()));
+  return status;
 }
 
 // Makes an empty regular file where `path` is missing, with the mode and owner it had.
@@ -172,18 +193,7 @@ absl::Status RestoreOperation::FindNewest(const base::Context& context, const st
     return absl::FailedPreconditionError(absl::StrCat(
         "job ", request_.job_name, " has no saved checkpoint. pass in path to override"));
   }
-  if (found.size() > 1) {
-    std::vector<std::string> lines;
-    lines.reserve(found.size());
-    for (const transfer::CheckpointInfo& info : found) {
-      lines.push_back(absl::StrCat("  ", info.facts.user, "@", info.facts.host, " ",
-                                   When(info.created), "  --path ",
-                                   plugin::StorageUrl{folder.scheme, info.path}.ToString()));
-    }
-    return absl::FailedPreconditionError(absl::StrCat("several jobs are called ", request_.job_name,
-                                                      ", choose one by its path:\n",
-                                                      absl::StrJoin(lines, "\n")));
-  }
+  if (found.size() > 1) return SeveralJobs(request_.job_name, folder.scheme, found);
   url_ = {folder.scheme, found[0].path};
   return absl::OkStatus();
 }

@@ -29,6 +29,9 @@ struct RestoreRequest {
   std::vector<std::string> external;
 };
 
+// Payload of an error that several jobs of one name cause: a serialized CheckpointChoices.
+inline constexpr char kDetailsPayload[] = "cedana.daemon/details";
+
 struct RestoreResult {
   std::shared_ptr<Job> job;
   int pid = 0;

@@ -79,10 +79,17 @@ std::optional<Refusal> ReadRequestHead(const Parser& parser, ServerRequest& out)
 
 absl::StatusOr<std::string> MakeHead(int status, const Headers& headers) {
   const auto reason = bh::obsolete_reason(bh::int_to_status(static_cast<unsigned>(status)));
-  std::string head = absl::StrCat(
-      "HTTP/1.1 ", status, " ", absl::string_view(reason.data(), reason.size()), "\r\n", "Date: ",
-      absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", base::SystemClock().Now(), absl::UTCTimeZone()),
-      "\r\n");
+  std::string head = absl::StrCat("HTTP/1.1 ", status, " ",
+                                  absl::string_view(reason.data(), reason.size()), "\r\n");
+  const bool dated = std::any_of(headers.begin(), headers.end(), [](const auto& header) {
+    return absl::EqualsIgnoreCase(header.first, "date");
+  });
+  if (!dated) {
+    absl::StrAppend(&head, "Date: ",
+                    absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", base::SystemClock().Now(),
+                                     absl::UTCTimeZone()),
+                    "\r\n");
+  }
   for (const auto& [name, value] : headers) {
     if (name.empty() || name.find_first_of(": \t\r\n") != std::string::npos ||
         value.find_first_of(absl::string_view("\r\n\0", 3).data(), 0, 3) != std::string::npos) {

@@ -3,144 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <map>
 
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
-
-#include "core/objstore/memory_store.h"
-#include "core/objstore/testing/azure_imposter.h"
-#include "core/objstore/testing/gcs_imposter.h"
-#include "core/objstore/testing/imposter.h"
-#include "core/objstore/testing/s3_imposter.h"
-#include "core/objstore/testing/service_account.h"
-#include "storage/api/testing/running_node.h"
+#include "storage/api/testing/running_clouds.h"
 
 namespace cedana::api {
 namespace {
 
 using base::Json;
-using objstore::Imposter;
-
-class Clouds : public NodeTest {
- protected:
-  Clouds() {
-    // Clouds judge signatures by real time.
-    options_.clock = nullptr;
-    options_.times.probe_interval = absl::Milliseconds(200);
-  }
-
-  void AddCloud(const std::string& name, const std::string& scheme,
-                std::unique_ptr<objstore::ImposterDialect> dialect, const std::string& path,
-                const Json& credentials) {
-    clouds_[name] = *Imposter::Start({}, std::move(dialect));
-    const std::string file = folder_ / (name + ".json");
-    ASSERT_TRUE(base::WriteFileAtomic(file, base::DumpJson(credentials), 0600).ok());
-    options_.providers.push_back(
-        {name,
-         absl::StrCat(scheme, "://packs?endpoint=", clouds_[name]->url(), path,
-                      scheme == "s3" ? "&style=path" : "", "&domain=", name, "&credentials=", file),
-         ""});
-  }
-  void AddS3(const std::string& name) {
-    AddCloud(name, "s3", MakeS3Imposter({}, &stores_[name]), "",
-             {{"access_key_id", "AKIAIMPOSTER"}, {"secret_access_key", "imposter-secret"}});
-  }
-  void AddGcs(const std::string& name) {
-    const objstore::GcsCredentials& account = objstore::TestServiceAccount();
-    AddCloud(name, "gcs",
-             MakeGcsImposter({.bucket = "packs",
-                              .client_email = account.client_email,
-                              .public_key = objstore::TestServiceAccountPublicKey()},
-                             &stores_[name]),
-             "",
-             {{"type", "service_account"},
-              {"client_email", account.client_email},
-              {"private_key", account.private_key}});
-  }
-  void AddAzure(const std::string& name) {
-    const objstore::AzureImposterOptions defaults;
-    AddCloud(name, "azure", MakeAzureImposter(defaults, &stores_[name]), "/acme",
-             {{"account", defaults.account}, {"key", defaults.key_base64}});
-  }
-
-  struct Pack {
-    std::string id = Draw<base::PackId>();
-    std::string bytes;
-  };
-  Json Described(const Pack& pack) const {
-    return {{"pack", pack.id}, {"bytes", pack.bytes.size()}, {"crc32c", Crc(pack.bytes)}};
-  }
-  // Sends the request that a grant describes, as it is; returns the cloud's status.
-  int Send(const Json& grant, const std::string& bytes) {
-    http::ClientRequest request{.method = grant["method"], .url = grant["url"]};
-    for (const auto& [name, value] : grant["headers"].items()) {
-      // The client says this itself.
-      if (!absl::EqualsIgnoreCase(name, "content-length"))
-        request.headers.emplace_back(name, value);
-    }
-    request.body = {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
-    request.has_body = request.method == "PUT";
-    last_ = Do(std::move(request));
-    return last_.status;
-  }
-  // Grants for all of a save's packs, by pack and provider.
-  std::map<std::string, std::map<std::string, Json>> Grants(const TestSave& save,
-                                                            const std::vector<Pack>& packs) {
-    std::map<std::string, std::map<std::string, Json>> found;
-    for (size_t first = 0; first < packs.size(); first += 64) {
-      Json wanted = Json::array();
-      for (size_t i = first; i < std::min(packs.size(), first + 64); ++i) {
-        wanted.push_back(Described(packs[i]));
-      }
-      const Answer answer = Call("POST", save.Target("/grants"), {{"packs", wanted}});
-      EXPECT_EQ(answer.status, 200) << answer.body;
-      for (const Json& grant : answer.json["grants"]) {
-        found[grant["pack"]][grant["provider"]] = grant;
-      }
-    }
-    return found;
-  }
-  Json CommitOf(const TestSave& save, const std::vector<Pack>& packs,
-                const std::vector<std::string>& providers) {
-    Json commit = save.Commit();
-    commit["packs"] = Json::array();
-    for (const Pack& pack : packs) {
-      Json entry = Described(pack);
-      entry["key_epoch"] = 1;
-      entry["own"] = true;
-      entry["providers"] = providers;
-      commit["packs"].push_back(entry);
-    }
-    return commit;
-  }
-  TestSave Begin(const std::string& path) {
-    TestSave save{.path = path};
-    EXPECT_EQ(Call("PUT", save.Target(), save.Begin()).status, 200);
-    return save;
-  }
-  // Reads each pack by a grant at each of its providers; returns from how many places.
-  size_t ReadBack(const std::string& path, const std::vector<Pack>& packs) {
-    const std::string lease = Draw<base::LeaseId>();
-    EXPECT_EQ(Call("POST", "/v3/checkpoints/open", {{"path", path}, {"lease", lease}}).status, 200);
-    size_t places = 0;
-    for (const Pack& pack : packs) {
-      const Answer grants =
-          Call("POST", "/v3/leases/" + lease + "/grants", {{"packs", Json::array({pack.id})}});
-      EXPECT_EQ(grants.status, 200) << grants.body;
-      for (const Json& grant : grants.json["grants"]) {
-        EXPECT_EQ(Send(grant, ""), 200) << last_.body;
-        EXPECT_EQ(last_.body, pack.bytes);
-        ++places;
-      }
-    }
-    return places;
-  }
-
-  std::map<std::string, objstore::MemoryStore> stores_;
-  std::map<std::string, std::unique_ptr<Imposter>> clouds_;
-  Answer last_;
-};
 
 TEST_F(Clouds, ClientsUploadAndReadByGrantsOfAllThreeDialects) {
   AddS3("s3");
@@ -214,6 +85,7 @@ TEST_F(Clouds, ManyPacksAreReadBackOverSeveralCommits) {
   AddS3("s3");
   options_.times.patience.healthy = absl::Milliseconds(500);
   options_.times.patience.read_back = absl::Milliseconds(500);
+  options_.times.read_ahead = absl::Hours(1);  // as if the dump had just ended
   StartNode();
   const TestSave save = Begin("a");
   std::vector<Pack> packs(200);
@@ -237,6 +109,38 @@ TEST_F(Clouds, ManyPacksAreReadBackOverSeveralCommits) {
   EXPECT_GE(refused, 1);
   // It went on each time. (Listings and what was cut off are read beside the packs.)
   EXPECT_LT(clouds_["azure"]->counts().body_bytes_out - before, 3 * 200 * 20100);
+}
+
+TEST_F(Clouds, WhatWasReadWhileTheDumpWentOnIsNotWaitedFor) {
+  AddAzure("azure");
+  AddS3("s3");
+  options_.times.patience.healthy = absl::Milliseconds(500);
+  options_.times.patience.read_back = absl::Milliseconds(500);
+  options_.times.read_ahead = absl::Milliseconds(20);
+  StartNode();
+  const TestSave save = Begin("a");
+  std::vector<Pack> packs(20);
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < packs.size(); ++i) {
+    packs[i].bytes = std::string(200000 + i, 'x');
+    bytes += packs[i].bytes.size();
+  }
+  auto grants = Grants(save, packs);
+  const int64_t before = clouds_["azure"]->counts().body_bytes_out;
+  for (const Pack& pack : packs) {
+    ASSERT_EQ(Send(grants[pack.id]["azure"], pack.bytes), 201) << last_.body;
+    ASSERT_EQ(Send(grants[pack.id]["s3"], pack.bytes), 200) << last_.body;
+  }
+  const auto read = [&] { return clouds_["azure"]->counts().body_bytes_out - before; };
+  for (int i = 0; i < 500 && read() < static_cast<int64_t>(bytes); ++i) {
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  ASSERT_GE(read(), static_cast<int64_t>(bytes));
+  absl::SleepFor(absl::Milliseconds(200));          // the last bytes are on their way
+  clouds_["azure"]->SetPace({.bytes_per_s = 1e6});  // to read them again would take four seconds
+  const Answer answer =
+      Call("POST", save.Target("/commit"), CommitOf(save, packs, {"azure", "s3"}));
+  EXPECT_EQ(answer.status, 200) << answer.body;
 }
 
 TEST_F(Clouds, AClientsReportOfFailuresCausesALook) {

@@ -14,8 +14,6 @@
 namespace cedana::replica {
 namespace {
 
-// One listing per save and provider; a dump writes a pack (32 MiB) several times a second.
-constexpr absl::Duration kInterval = absl::Seconds(1);
 // Fewer than a commit reads at once: the dump needs the same lines.
 constexpr size_t kReadersMax = 4;
 // Of one save in one round, so that each save gets its turn.
@@ -93,7 +91,7 @@ ReadAheadWorker::~ReadAheadWorker() {
 void ReadAheadWorker::Run() {
   const base::Context context{.cancel = cancel_};
   bool idle = true;
-  while (!cancel_->WaitFor(idle ? kInterval : absl::ZeroDuration())) {
+  while (!cancel_->WaitFor(idle ? vault_.times.read_ahead : absl::ZeroDuration())) {
     const absl::StatusOr<uint64_t> read = ReadAheadRound(context, vault_);
     idle = !read.ok() || *read == 0;
     if (!read.ok() && !absl::IsCancelled(read.status())) {

@@ -22,7 +22,9 @@ struct Times {
   absl::Duration sweep_again = absl::Hours(24);      // second sweep of a dead save
   absl::Duration keep_saves = absl::Hours(24 * 30);  // outcomes can be asked for so long
   absl::Duration probe_interval = absl::Seconds(3);  // between two probes of a provider
-  Patience patience;                                 // of a commit with its providers
+  absl::Duration read_ahead =
+      absl::Seconds(1);  // between rounds of read_ahead.h that found nothing
+  Patience patience;     // of a commit with its providers
 };
 
 struct Vault {

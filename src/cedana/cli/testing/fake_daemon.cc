@@ -55,6 +55,7 @@ grpc::Status FakeDaemon::Restore(grpc::ServerContext*, const daemon_api::Restore
                                  daemon_api::RestoreResp* response) {
   Called("Restore");
   restore_request = *request;
+  if (request->path().empty() && !ambiguous.ok()) return ambiguous;
   *response = restore_response;
   return status;
 }

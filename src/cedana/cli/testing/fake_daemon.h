@@ -29,6 +29,7 @@ class FakeDaemon final : public daemon_api::Daemon::Service {
   daemon_api::RunResp run_response;
   daemon_api::DumpResp dump_response;
   daemon_api::RestoreResp restore_response;
+  grpc::Status ambiguous = grpc::Status::OK;  // of a Restore without a path
   daemon_api::ListResp list_response;
   daemon_api::ListCheckpointsResp checkpoints_response;
   daemon_api::HealthCheckResp health_response;

@@ -21,7 +21,7 @@ class GcsImposter final : public XmlImposter {
  public:
   GcsImposter(const GcsImposterOptions& options, ObjectStore* objects)
       : XmlImposter(options.bucket, GoogleAccount(options.client_email, options.public_key),
-                    objects) {}
+                    objects, options.versioning) {}
 
  private:
   std::optional<ImposterAnswer> RefuseSize(const http::ServerRequest& request,

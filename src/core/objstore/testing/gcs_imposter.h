@@ -17,6 +17,7 @@ struct GcsImposterOptions {
   std::string bucket = "packs";
   std::string client_email;
   std::string public_key;  // PEM
+  bool versioning = false;
 };
 
 // Borrows `objects`.

@@ -184,11 +184,18 @@ absl::StatusOr<std::string> Imposter::ReadBody(http::Exchange& exchange) {
   }
 }
 
+absl::Time Imposter::Now() const {
+  absl::MutexLock lock(&mutex_);
+  return options_.clock->Now() + skew_;
+}
+
 void Imposter::Send(http::Exchange& exchange, const ImposterFault& fault, ImposterAnswer answer) {
   if (fault.flip_bit && answer.is_object && *fault.flip_bit / 8 < answer.body.size()) {
     answer.body[*fault.flip_bit / 8] ^= static_cast<char>(1 << (*fault.flip_bit % 8));
   }
   const uint64_t length = answer.content_length.value_or(answer.body.size());
+  answer.headers.emplace_back(
+      "Date", absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", Now(), absl::UTCTimeZone()));
   if (!exchange.Start(answer.status, answer.headers, length).ok()) return;
   absl::string_view left = answer.body;
   const bool cut = fault.cut_after.has_value() && *fault.cut_after < left.size();
@@ -230,11 +237,7 @@ void Imposter::Handle(http::Exchange& exchange) {
     }
     return Send(exchange, *fault, std::move(answer));
   }
-  absl::Time now = options_.clock->Now();
-  {
-    absl::MutexLock lock(&mutex_);
-    now += skew_;
-  }
+  const absl::Time now = Now();
   if (auto refusal = dialect_->Refuse(request, now)) {
     return Send(exchange, *fault, *std::move(refusal));
   }

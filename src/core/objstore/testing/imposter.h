@@ -129,6 +129,7 @@ class Imposter {
  private:
   Imposter(ImposterOptions options, std::unique_ptr<ImposterDialect> dialect)
       : options_(options), dialect_(std::move(dialect)), draws_(options.seed) {}
+  absl::Time Now() const;  // by the cloud's clock
 
   absl::Status Reserve();
   void Handle(http::Exchange& exchange);

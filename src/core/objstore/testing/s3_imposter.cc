@@ -35,7 +35,7 @@ class S3Imposter final : public XmlImposter {
             options.bucket,
             AwsAccount(options.credentials.access_key_id, options.credentials.secret_access_key,
                        options.credentials.session_token, options.region),
-            objects),
+            objects, options.versioning),
         options_(std::move(options)) {}
 
  private:

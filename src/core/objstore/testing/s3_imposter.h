@@ -26,6 +26,7 @@ struct S3ImposterOptions {
   // What some compatible servers leave out: they take the header and do nothing about it.
   bool conditional_writes = true;
   bool checksums = true;
+  bool versioning = false;
 };
 
 // Borrows `objects`.

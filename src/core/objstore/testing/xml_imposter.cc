@@ -112,7 +112,14 @@ std::optional<ImposterAnswer> XmlImposter::Refuse(const http::ServerRequest& req
 ImposterAnswer XmlImposter::Serve(const base::Context& context, const http::ServerRequest& request,
                                   absl::string_view body, absl::Time) {
   const Address address = AddressOf(request);
-  if (address.name.empty() && request.method == "GET") return List(context, request);
+  if (address.name.empty() && request.method == "GET") {
+    if (request.Query("versioning") == nullptr) return List(context, request);
+    return {.status = 200,
+            .headers = {{"Content-Type", "application/xml"}},
+            .body = absl::StrCat("<VersioningConfiguration>",
+                                 versioning_ ? "<Status>Enabled</Status>" : "",
+                                 "</VersioningConfiguration>")};
+  }
   const auto key = ObjectKey::Parse(address.name);
   if (!key.ok()) {
     return request.method == "PUT" ? ErrorAnswer(request, 400, "InvalidURI")

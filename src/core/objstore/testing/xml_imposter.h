@@ -12,9 +12,13 @@ namespace cedana::objstore {
 
 class XmlImposter : public ImposterDialect {
  public:
-  // `objects` is borrowed. Its keys are the objects' names in the bucket.
-  XmlImposter(std::string bucket, V4Account account, ObjectStore* objects)
-      : bucket_(std::move(bucket)), account_(std::move(account)), objects_(objects) {}
+  // `objects` is borrowed. Its keys are the objects' names in the bucket. `versioning`: what the
+  // bucket says of itself when asked; nothing is kept.
+  XmlImposter(std::string bucket, V4Account account, ObjectStore* objects, bool versioning)
+      : bucket_(std::move(bucket)),
+        account_(std::move(account)),
+        objects_(objects),
+        versioning_(versioning) {}
 
   ImposterTarget TargetOf(const http::ServerRequest& request) const override;
   std::optional<ImposterAnswer> Refuse(const http::ServerRequest& request, absl::Time now) override;
@@ -53,6 +57,7 @@ class XmlImposter : public ImposterDialect {
   const std::string bucket_;
   const V4Account account_;
   ObjectStore* const objects_;
+  const bool versioning_;
 };
 
 }  // namespace cedana::objstore
