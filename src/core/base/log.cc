@@ -2,7 +2,9 @@
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <atomic>
 
+#include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -12,7 +14,7 @@
 namespace cedana::base {
 namespace {
 
-LogFormat g_format = LogFormat::kText;
+std::atomic<LogFormat> g_format = LogFormat::kText;
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {
   switch (level) {

@@ -51,7 +51,7 @@ INSTANTIATE_TEST_SUITE_P(Gcs, GrantConformance,
                                                     .header_prefix = "x-goog-"}));
 INSTANTIATE_TEST_SUITE_P(Gcs, FaultConformance, testing::Values(CloudMaker{[] {
                            auto cloud = std::make_shared<Cloud>("p");
-                           return CloudUnderTest{cloud->imposter,
+                           return CloudUnderTest{{cloud, cloud->imposter.get()},
                                                  {cloud, cloud->store.get()},
                                                  {TestServiceAccount().client_email,
                                                   TestServiceAccount().private_key}};

@@ -39,6 +39,7 @@ class ImposterTest : public testing::Test {
  protected:
   void SetUp() override {
     cloud_ = *Imposter::Start({}, std::make_unique<EchoDialect>(&done_));
+    url_ = cloud_->url();
     http::ClientOptions options;
     options.stall_timeout = absl::Milliseconds(400);
     client_ = *http::Client::Create(options);
@@ -46,7 +47,7 @@ class ImposterTest : public testing::Test {
   absl::StatusOr<http::ClientResponse> Put(absl::string_view name, absl::string_view body) {
     http::ClientRequest request;
     request.method = "PUT";
-    request.url = absl::StrCat(cloud_->url(), "/", name);
+    request.url = absl::StrCat(url_, "/", name);
     request.body = {reinterpret_cast<const uint8_t*>(body.data()), body.size()};
     request.has_body = true;
     return client_->Do({}, request);
@@ -58,6 +59,7 @@ class ImposterTest : public testing::Test {
   }
 
   std::atomic<int> done_{0};
+  std::string url_;
   std::unique_ptr<Imposter> cloud_;
   std::unique_ptr<http::Client> client_;
 };

@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(S3WithoutConditionsAndChecksums, GrantConformance,
 INSTANTIATE_TEST_SUITE_P(S3, FaultConformance, testing::Values(CloudMaker{[] {
                            auto cloud = std::make_shared<Cloud>("p", "&region=eu-1", kTemporary);
                            return CloudUnderTest{
-                               cloud->imposter,
+                               {cloud, cloud->imposter.get()},
                                {cloud, cloud->store.get()},
                                {cloud->account.credentials.access_key_id,
                                 cloud->account.credentials.secret_access_key,

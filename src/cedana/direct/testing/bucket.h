@@ -45,16 +45,20 @@ class TestClock : public base::Clock {
   absl::Duration passed_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Calls `before` before the n-th operation (from 1), once.
+// Calls `before` before the n-th operation (from 1), once. Thread-safe.
 class HookStore final : public objstore::ObjectStore {
  public:
   explicit HookStore(objstore::ObjectStore* inner) : inner_(*inner) {}
   void Before(int n, std::function<void()> before) {
+    absl::MutexLock lock(&mutex_);
     operations_ = 0;
     n_ = n;
     before_ = std::move(before);
   }
-  bool fired() const { return before_ == nullptr; }
+  bool fired() const {
+    absl::MutexLock lock(&mutex_);
+    return before_ == nullptr;
+  }
 
   absl::Status Put(const base::Context& context, const objstore::ObjectKey& key,
                    std::span<const uint8_t> bytes, const objstore::PutOptions& options) override {
@@ -87,15 +91,20 @@ class HookStore final : public objstore::ObjectStore {
 
  private:
   void Count() {
-    if (before_ == nullptr || ++operations_ != n_) return;
-    const std::function<void()> before = std::exchange(before_, nullptr);
+    std::function<void()> before;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (before_ == nullptr || ++operations_ != n_) return;
+      before = std::exchange(before_, nullptr);
+    }
     before();
   }
 
   objstore::ObjectStore& inner_;
-  int operations_ = 0;
-  int n_ = 0;
-  std::function<void()> before_;
+  mutable absl::Mutex mutex_;
+  int operations_ ABSL_GUARDED_BY(mutex_) = 0;
+  int n_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::function<void()> before_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Tests do not wait for what is down.
