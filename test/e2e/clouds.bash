@@ -7,6 +7,7 @@ declare -gA CLOUD_PID CLOUD_PORT CLOUD_CONTROL
 # start_cloud NAME: a provider of its own failure domain; started again it keeps port and objects.
 start_cloud() {
   local name=$1
+  rm -f "$T/cloud-$name.out"  # of the one before: it would be read instead of this one's
   "$CLOUD" --data "$T/cloud-$name" --port "${CLOUD_PORT[$name]:-0}" --control "${CLOUD_CONTROL[$name]:-0}" \
     --credentials "$T/cloud-$name.json" --seed "$((1 + ${#CLOUD_PORT[@]}))" \
     >"$T/cloud-$name.out" 2>>"$T/cloud-$name.log" 3>&- &

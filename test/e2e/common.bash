@@ -59,6 +59,7 @@ cedana() { "$BIN/cedana" "$@"; }
 track() { PIDS+=("$1"); }
 
 start_storage() {
+  rm -f "$T/storage.out"  # of the one before: it would be read instead of this one's
   "$BIN/cedana-storage" serve --data "$T/storage" --listen "127.0.0.1:${STORAGE_PORT:-0}" \
     "${STORAGE_OPTIONS[@]}" >"$T/storage.out" 2>>"$T/storage.log" 3>&- &
   STORAGE_PID=$!
