@@ -99,11 +99,11 @@ for ((round = 1; round <= RUNS; round++)); do
   world a b
   run >"$RESULTS.one"
   read -r dump restore <"$RESULTS.one"
-  common_teardown >/dev/null 2>&1
+  common_teardown >/dev/null 2>&1 || true
   world a b c
   run "$name" "$how" "$when" >"$RESULTS.one"
   read -r fdump frestore <"$RESULTS.one"
-  common_teardown >/dev/null 2>&1
+  common_teardown >/dev/null 2>&1 || true
   echo "$when $dump $restore $fdump $frestore" >>"$RESULTS"
   printf 'run %2d  %-11s at %s, %-7s  dump %6.2f s (healthy %6.2f)  restore %6.2f s (healthy %6.2f)\n' \
     "$round" "$how" "$name" "$when" "$fdump" "$dump" "$frestore" "$restore"
