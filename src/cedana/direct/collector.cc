@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "cedana/direct/decisions.h"
@@ -26,7 +26,8 @@ constexpr size_t kBatch = 256;
 // before it.
 constexpr absl::Duration kClockSlack = absl::Minutes(10);
 
-using TimeOfSave = absl::flat_hash_map<base::SaveId, absl::Time>;
+// In the order of ids, so that a test that fails can be repeated.
+using TimeOfSave = absl::btree_map<base::SaveId, absl::Time>;
 
 class Collection {
  public:
@@ -72,6 +73,7 @@ class Collection {
   TimeOfSave intents_;
   absl::flat_hash_set<base::SaveId> live_;
   absl::flat_hash_set<base::SaveId> signed_lately_;
+  absl::flat_hash_set<base::SaveId> uncommitted_;  // for good
   absl::flat_hash_set<base::SaveId> kept_;
   absl::flat_hash_set<std::string> kept_claims_;  // keys
   absl::flat_hash_set<base::PackId> needed_;
@@ -152,6 +154,7 @@ absl::Status Collection::SortDecisions() {
 
 absl::Status Collection::SortDecision(const Decision& decision, absl::Time decided,
                                       const TimeOfSave& marks) {
+  if (decision.state != DecisionState::kCommitted) uncommitted_.insert(decision.save);
   if (decision.state == DecisionState::kFenced) return absl::OkStatus();  // stays for ever
   if (decision.state == DecisionState::kAborted) {
     if (!IsOld(decided) || signed_lately_.contains(decision.save)) return absl::OkStatus();
@@ -178,7 +181,9 @@ absl::Status Collection::SortDecision(const Decision& decision, absl::Time decid
 }
 
 // What is old and belongs to no save that is kept or live. Beats of kept ones go, too: their saves
-// are decided. Their intents stay, for the owner alone removes the intent of a commit.
+// are decided. Intents go only where the save was seen to be uncommitted: the owner alone removes
+// the intent of a commit, and a decision that is missing may be one that was collected while this
+// collection stood still.
 absl::Status Collection::RemoveLeftovers() {
   std::vector<std::string> keys;
   CEDANA_RETURN_IF_ERROR(
@@ -193,9 +198,9 @@ absl::Status Collection::RemoveLeftovers() {
   for (const char* prefix : {kIntents, kBeats, kLooks}) {
     CEDANA_ASSIGN_OR_RETURN(const TimeOfSave times, ListSaves(prefix));
     for (const auto& [save, time] : times) {
-      const bool commits_intent = absl::string_view(prefix) == kIntents &&
-                                  (kept_.contains(save) || tombstones_.contains(save));
-      if (!IsOld(time) || live_.contains(save) || commits_intent) continue;
+      const bool stays = absl::string_view(prefix) == kIntents &&
+                         (!uncommitted_.contains(save) || tombstones_.contains(save));
+      if (!IsOld(time) || live_.contains(save) || stays) continue;
       keys.push_back(SaveKey(prefix, save).text());
     }
   }

@@ -88,8 +88,7 @@ absl::StatusOr<transfer::BegunSave> DirectCatalog::Begin(const base::Context& co
               SealIntent(request.save, request.checkpoint, site.repository->keys)));
   CEDANA_ASSIGN_OR_RETURN(const auto intent, store_.Head(context, SaveKey(kIntents, request.save)));
   if (!intent.has_value()) return absl::UnavailableError("the intent just written is not there");
-  absl::StatusOr<OpenSave> save =
-      ClaimFreeName(context, site, request, FirstTurn(intent->modified));
+  absl::StatusOr<OpenSave> save = ClaimFreeName(context, site, request, intent->modified);
   if (absl::IsAlreadyExists(save.status())) {
     // Ended, so that what it wrote means nothing from now on. Nothing is removed: a removal that is
     // late, or repeated, must never meet what somebody else has written since.
@@ -107,13 +106,12 @@ absl::StatusOr<transfer::BegunSave> DirectCatalog::Begin(const base::Context& co
 
 absl::StatusOr<DirectCatalog::OpenSave> DirectCatalog::ClaimFreeName(
     const base::Context& context, const Site& site, const transfer::BeginRequest& request,
-    uint32_t first_turn) {
+    absl::Time intent) {
   OpenSave save;
   save.request = request;
   save.name = request.path;
   for (int suffix = 2;; ++suffix) {
-    const absl::StatusOr<uint32_t> turn =
-        ClaimName(context, site, request.save, save.name, first_turn);
+    const absl::StatusOr<uint32_t> turn = ClaimName(context, site, request.save, save.name, intent);
     if (turn.ok()) {
       save.turn = *turn;
       return save;
@@ -215,7 +213,7 @@ absl::StatusOr<transfer::CheckpointInfo> DirectCatalog::Commit(
 
   // Committed (I1).
   transfer::CheckpointInfo info = InfoOf(decision);
-  info.created = SettleCommit(context, site, request.save);
+  info.created = SettleCommit(context, site, request.save, save->may_be_decided);
   absl::MutexLock lock(&mutex_);
   OpenSave& kept = saves_.at(request.save);
   if (!kept.committed.has_value()) kept.committed = info;
@@ -223,14 +221,21 @@ absl::StatusOr<transfer::CheckpointInfo> DirectCatalog::Commit(
 }
 
 // The owner knows now, so nobody asks again for this decision: the intent goes, and with it the
-// need for a tombstone (direct.md, "Collection"). Failing at it costs nothing but that. Returns
-// when the decision was written, for people.
+// need for a tombstone (direct.md, "Collection"). Failing at it costs nothing but that. Unless
+// the commit was sent before and is deleted by now: the mark may be old already, and would be
+// collected while a commit is still on its way. Returns when the decision was written, for people.
 absl::Time DirectCatalog::SettleCommit(const base::Context& context, const Site& site,
-                                       const base::SaveId& save) {
+                                       const base::SaveId& save, bool sent_before) {
   const base::Context brief = context.WithTimeout(kSettleMax);
   absl::Time created = options_.services.clock->Now();
   ForEachAtOnce(site.at_once, 2, [&](size_t i) {
-    if (i == 0) return store_.Delete(brief, SaveKey(kIntents, save));
+    if (i == 0) {
+      if (sent_before) {
+        CEDANA_ASSIGN_OR_RETURN(const bool deleted, IsDeleted(brief, site, save));
+        if (deleted) return absl::OkStatus();
+      }
+      return store_.Delete(brief, SaveKey(kIntents, save));
+    }
     const auto written = store_.Head(brief, SaveKey(kDecisions, save));
     if (written.ok() && written->has_value()) created = (*written)->modified;
     return absl::OkStatus();
@@ -251,7 +256,7 @@ absl::Status DirectCatalog::Decide(const base::Context& context, const Site& sit
   absl::Status put =
       store_.inner().Put(context, SaveKey(kDecisions, decision.save), format::AsBytes(bytes),
                          {.crc32c = codec::Crc32c(format::AsBytes(bytes))});
-  if (!put.ok() && !absl::IsAlreadyExists(put)) {
+  if (!put.ok()) {  // one that exists may be ours, and may be gone when it is read
     absl::MutexLock lock(&mutex_);
     saves_.at(decision.save).may_be_decided = true;
   }

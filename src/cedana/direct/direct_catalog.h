@@ -75,13 +75,13 @@ class DirectCatalog : public transfer::Catalog {
   absl::StatusOr<Site> OpenSite(const base::Context& context, bool create);
   std::optional<OpenSave> FindSave(const base::SaveId& save);
   absl::StatusOr<OpenSave> ClaimFreeName(const base::Context& context, const Site& site,
-                                         const transfer::BeginRequest& request,
-                                         uint32_t first_turn);
+                                         const transfer::BeginRequest& request, absl::Time intent);
   absl::StatusOr<IndexEntry> EnterIndex(const base::Context& context, const Site& site,
                                         const OpenSave& save, const transfer::JobFacts& facts);
   absl::Status Decide(const base::Context& context, const Site& site, const Decision& decision,
                       bool may_be_decided);
-  absl::Time SettleCommit(const base::Context& context, const Site& site, const base::SaveId& save);
+  absl::Time SettleCommit(const base::Context& context, const Site& site, const base::SaveId& save,
+                          bool sent_before);
   transfer::BegunSave Begun(const Repository& repository, const std::string& name) const;
 
   RetryingStore& store_;

@@ -7,6 +7,7 @@
 #include "cedana/direct/testing/bucket.h"
 #include "core/base/thread.h"
 #include "core/format/bytes.h"
+#include "core/format/manifest.h"
 
 namespace cedana::direct {
 namespace {
@@ -324,6 +325,32 @@ TEST(DirectCatalog, ARepeatedBeginDoesNotTakeItsOldClaimForTheName) {
                       SealClaim({theirs.save, "name", turn}, repository->keys))
                   .ok());
   EXPECT_TRUE(absl::IsAlreadyExists(ours.catalog.Begin({}, request).status()));
+  // A removal that is late, or repeated, could meet the claim of somebody else.
+  EXPECT_EQ(bucket.Keys(ClaimPrefix(tag)).size(), 2u);
+}
+
+// A begin stands still for almost a day after its intent, while the claim that another save wrote
+// before, in the same hour, gets old and is collected.
+TEST(DirectCatalog, NoKeyOfAClaimIsUsedTwice) {
+  bool fired = true;
+  for (int step = 1; fired; ++step) {
+    Bucket bucket;
+    Daemon ours(&bucket);
+    Daemon other(&bucket);
+    const auto theirs = NewSave("name");
+    ASSERT_TRUE(other.catalog.Begin({}, theirs).ok());
+    ASSERT_TRUE(other.catalog.Abort({}, theirs.save).ok());
+    const std::vector<std::string> claims = bucket.Keys(kClaims);
+    bucket.clock.Advance(absl::Minutes(10));
+    ours.hooks.Before(step, [&] {
+      bucket.clock.Advance(kDay - absl::Minutes(5));
+      ASSERT_TRUE(other.Collect().ok());
+    });
+    const bool begun = ours.catalog.Begin({}, NewSave("name")).ok();
+    fired = ours.hooks.fired();
+    // A removal of theirs may be on its way still.
+    EXPECT_FALSE(fired && begun && bucket.Keys(kClaims) == claims) << "step " << step;
+  }
 }
 
 // The answer to a commit is lost, and its daemon stands still for days. Meanwhile the checkpoint is
@@ -348,7 +375,71 @@ TEST(DirectCatalog, ACommitRepeatedAfterDaysDoesNotBringBackWhatWasCollected) {
   EXPECT_EQ(other.Names(), Names());
   bucket.clock.Advance(kDay);
   ASSERT_TRUE(other.Collect().ok());
-  EXPECT_THAT(bucket.Keys(), ElementsAre("cedana/repository"));
+  EXPECT_THAT(bucket.Keys(),
+              ElementsAre(SaveKey(kDeletions, request.save).text(),
+                          SaveKey(kIntents, request.save).text(), "cedana/repository"));
+}
+
+// The same, with a collection that stands still meanwhile: what it saw is days old when it removes.
+TEST(DirectCatalog, ASlowCollectionLeavesTheTombstoneOfAnOwnerThatDoesNotKnow) {
+  bool fired = true;
+  for (int step = 1; fired; ++step) {
+    Bucket bucket;
+    Daemon ours(&bucket, OneTry());
+    Daemon other(&bucket);
+    Daemon slow(&bucket);
+    const auto request = NewSave("name");
+    const auto begun = ours.catalog.Begin({}, request);
+    ASSERT_TRUE(begun.ok());
+    auto commit = CommitOf(request, "name");
+    commit.manifest = *format::SealManifest({.checkpoint = request.checkpoint}, begun->keys);
+    ours.faults.Add(
+        {.operation = objstore::Operation::kPut, .prefix = kDecisions, .lose_reply = true});
+    EXPECT_TRUE(absl::IsUnknown(ours.catalog.Commit({}, commit).status()));
+    bucket.clock.Advance(kDay);
+    slow.hooks.Before(step, [&] {
+      ASSERT_TRUE(other.catalog.Delete({}, "name").ok());
+      bucket.clock.Advance(kDay);
+      ASSERT_TRUE(other.Collect().ok());
+    });
+    slow.Collect().IgnoreError();  // its look at the clock may have been removed
+    fired = slow.hooks.fired();
+    if (!fired) break;
+    bucket.clock.Advance(kDay);
+    ASSERT_TRUE(other.Collect().ok());
+    EXPECT_TRUE(ours.catalog.Commit({}, commit).ok());
+    EXPECT_EQ(other.Names(), Names()) << "step " << step;
+  }
+}
+
+// A commit that is sent once the checkpoint is collected, and arrives after its owner has learnt
+// that it was committed.
+TEST(DirectCatalog, ACommitThatWandersAboutAfterDaysDoesNotBringBackWhatWasCollected) {
+  Bucket bucket;
+  Daemon ours(&bucket, OneTry());
+  Daemon other(&bucket);
+  const auto request = NewSave("name");
+  const objstore::ObjectKey decision = SaveKey(kDecisions, request.save);
+  ASSERT_TRUE(ours.catalog.Begin({}, request).ok());
+  ours.faults.Add(
+      {.operation = objstore::Operation::kPut, .prefix = kDecisions, .lose_reply = true});
+  EXPECT_TRUE(absl::IsUnknown(ours.catalog.Commit({}, CommitOf(request, "name")).status()));
+  const auto sent = other.store.ReadAll({}, decision, kDecisionBytesMax);
+  ASSERT_TRUE(sent.ok());
+  // It has looked for a mark, and stands still before it sends the commit again.
+  ours.faults.Add({.operation = objstore::Operation::kPut,
+                   .prefix = kDecisions,
+                   .fail = absl::UnknownError("on its way")});
+  ours.catalog.Commit({}, CommitOf(request, "name")).IgnoreError();
+  ASSERT_TRUE(other.catalog.Delete({}, "name").ok());
+  for (int round = 0; round < 2; ++round) {
+    bucket.clock.Advance(kDay);
+    ASSERT_TRUE(other.Collect().ok());
+  }
+  EXPECT_TRUE(ours.catalog.Commit({}, CommitOf(request, "name")).ok());
+  ASSERT_TRUE(other.Collect().ok());
+  ASSERT_TRUE(PutOnce({}, other.store, decision, *sent).ok());  // arrives
+  EXPECT_EQ(other.Names(), Names());
 }
 
 TEST(DirectCatalog, ACommitThatRefersToOthersPacksIsRefused) {
@@ -436,6 +527,30 @@ TEST(DirectCatalog, OnlyOneOfManyGetsAName) {
     EXPECT_EQ(won, 1);
   }
   EXPECT_EQ(daemons[0]->Names().size(), 10u);
+}
+
+// An older checkpoint of the name is collected while a newer one is looked for. The older one has
+// the higher order: its entry was gone when the newer one was committed.
+TEST(DirectCatalog, WhatIsCollectedIsNotTakenForTheCheckpointOfTheName) {
+  bool fired = true;
+  for (int step = 1; fired; ++step) {
+    Bucket bucket;
+    Daemon other(&bucket);
+    Daemon ours(&bucket);
+    ASSERT_TRUE(other.Save("before", "x").ok());
+    ASSERT_TRUE(other.Save("name", "older").ok());
+    ASSERT_TRUE(other.catalog.Delete({}, "before").ok());
+    ASSERT_TRUE(other.catalog.Delete({}, "name").ok());
+    bucket.clock.Advance(kDay);
+    for (const std::string& key : bucket.Keys(kIndex)) {  // so far a collection has come
+      ASSERT_TRUE(bucket.memory.Delete({}, objstore::ObjectKey::Parse(key).value()).ok());
+    }
+    ASSERT_TRUE(other.Save("name", "newer").ok());
+    ours.hooks.Before(step, [&] { ASSERT_TRUE(other.Collect().ok()); });
+    EXPECT_TRUE(ours.catalog.Delete({}, "name").ok());
+    fired = ours.hooks.fired();
+    EXPECT_EQ(other.Names(), Names()) << "step " << step;
+  }
 }
 
 TEST(DirectCatalog, AtMostAThousandAndOnFromThere) {

@@ -18,7 +18,10 @@ namespace {
 constexpr int kRacesMax = 16;
 constexpr int kTurnsPerHourBits = 8;
 
-using Claims = std::map<uint32_t, Claim>;  // by turn
+struct StandingClaim : Claim {
+  absl::Time written;
+};
+using Claims = std::map<uint32_t, StandingClaim>;  // by turn
 
 absl::StatusOr<std::optional<Claim>> ReadClaim(const base::Context& context, const Site& site,
                                                const std::string& name_tag, uint32_t turn) {
@@ -36,17 +39,19 @@ absl::StatusOr<std::optional<Claim>> ReadClaim(const base::Context& context, con
 
 absl::StatusOr<Claims> ReadClaims(const base::Context& context, const Site& site,
                                   const std::string& name_tag) {
-  std::vector<uint32_t> turns;
+  std::map<uint32_t, absl::Time> turns;
   CEDANA_RETURN_IF_ERROR(ForEachObject(context, *site.store, ClaimPrefix(name_tag),
                                        [&](const objstore::ObjectInfo& object) {
                                          const auto claim = ClaimOfKey(object.key);
-                                         if (claim.has_value()) turns.push_back(claim->turn);
+                                         if (claim.has_value()) {
+                                           turns[claim->turn] = object.modified;
+                                         }
                                          return absl::OkStatus();
                                        }));
   Claims claims;
-  for (const uint32_t turn : turns) {
+  for (const auto& [turn, written] : turns) {
     CEDANA_ASSIGN_OR_RETURN(std::optional<Claim> claim, ReadClaim(context, site, name_tag, turn));
-    if (claim.has_value()) claims.emplace(turn, *std::move(claim));
+    if (claim.has_value()) claims[turn] = {*std::move(claim), written};
   }
   return claims;
 }
@@ -85,12 +90,12 @@ uint32_t FirstTurn(absl::Time intent) {
 
 absl::StatusOr<uint32_t> ClaimName(const base::Context& context, const Site& site,
                                    const base::SaveId& save, const std::string& name,
-                                   uint32_t first_turn) {
+                                   absl::Time intent) {
   const std::string name_tag = site.repository->NameTag(name);
   std::set<std::pair<uint32_t, base::SaveId>> free_claims;  // for good, so they are asked once
   for (int race = 0; race < kRacesMax; ++race) {
     CEDANA_ASSIGN_OR_RETURN(const Claims claims, ReadClaims(context, site, name_tag));
-    uint32_t turn = first_turn;
+    uint32_t turn = FirstTurn(intent);
     std::optional<uint32_t> ours;
     for (const auto& [number, claim] : claims) {
       turn = std::max(turn, number + 1);
@@ -105,7 +110,12 @@ absl::StatusOr<uint32_t> ClaimName(const base::Context& context, const Site& sit
     }
     // Everyone looks after writing, so of two that started from different lists (one was collected
     // meanwhile) at least one has seen the other here, and stepped back.
-    if (ours.has_value()) return *ours;
+    if (ours.has_value()) {
+      // A claim of its turn, which has the hour of the intent, may have been collected meanwhile,
+      // and the removal of that one be on its way still.
+      if (claims.at(*ours).written - intent < site.times.spare / 2) return *ours;
+      return absl::FailedPreconditionError("the begin of the save took too long");
+    }
     const absl::Status put = PutOnce(context, *site.store, ClaimKey(name_tag, turn),
                                      SealClaim({save, name, turn}, site.repository->keys));
     // Somebody was faster: the next look says whether that is free.
@@ -120,13 +130,15 @@ absl::StatusOr<Decision> FindByName(const base::Context& context, const Site& si
                           ReadClaims(context, site, site.repository->NameTag(name)));
   std::optional<Decision> found;
   for (auto claim = claims.rbegin(); claim != claims.rend(); ++claim) {
+    // The mark first, for a collection removes it last: a decision that is there after that was not
+    // deleted when this look began.
+    CEDANA_ASSIGN_OR_RETURN(const bool deleted, IsDeleted(context, site, claim->second.save));
+    if (deleted) continue;
     CEDANA_ASSIGN_OR_RETURN(std::optional<Decision> decision,
                             ReadDecision(context, site, claim->second.save));
     if (!decision.has_value() || decision->state != DecisionState::kCommitted) continue;
     // Its save stepped back from this name, and was committed under another.
     if (decision->name != name || decision->turn != claim->first) continue;
-    CEDANA_ASSIGN_OR_RETURN(const bool deleted, IsDeleted(context, site, decision->save));
-    if (deleted) continue;
     if (!found.has_value() || decision->order > found->order) found = *std::move(decision);
   }
   if (!found.has_value()) return absl::NotFoundError(absl::StrCat("no checkpoint ", name));
