@@ -40,6 +40,7 @@ WHENS=(before dump restore)
 
 # world NAME…: service, daemon and a ready process over these providers.
 world() {
+  local name
   CLOUD_PORT=() CLOUD_CONTROL=()
   unset STORAGE_PORT
   common_setup
