@@ -18,9 +18,9 @@ class ShimRootTest : public ShimTest {
  protected:
   void SetUp() override {
     ShimTest::SetUp();
-    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_EQ(::geteuid(), 0u) << "needs root";
     auto cgroups = Cgroups::Open(absl::StrCat("test-", ::getpid()));
-    if (!cgroups.ok()) GTEST_SKIP() << cgroups.status();
+    ASSERT_TRUE(cgroups.ok()) << cgroups.status();
     cgroups_.emplace(*std::move(cgroups));
   }
   void TearDown() override {

@@ -30,9 +30,9 @@ constexpr absl::Duration kLong = absl::Seconds(10);
 class TreeHoldTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_EQ(::geteuid(), 0u) << "needs root";
     auto cgroups = Cgroups::Open(absl::StrCat("hold-test-", ::getpid()));
-    if (!cgroups.ok()) GTEST_SKIP() << cgroups.status();
+    ASSERT_TRUE(cgroups.ok()) << cgroups.status();
     cgroups_.emplace(*std::move(cgroups));
   }
   void TearDown() override {

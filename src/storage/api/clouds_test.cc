@@ -143,6 +143,19 @@ TEST_F(Clouds, WhatWasReadWhileTheDumpWentOnIsNotWaitedFor) {
   EXPECT_EQ(answer.status, 200) << answer.body;
 }
 
+TEST_F(Clouds, ASilentCloudThatIsReadAheadHoldsUpNoStop) {
+  AddAzure("azure");
+  AddS3("s3");
+  options_.times.read_ahead = absl::Milliseconds(20);
+  StartNode();
+  Begin("a");
+  clouds_["azure"]->AddFault({.no_answer = true});
+  absl::SleepFor(absl::Milliseconds(300));  // it is being listed
+  const absl::Time start = absl::Now();
+  node_.reset();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+}
+
 TEST_F(Clouds, AClientsReportOfFailuresCausesALook) {
   options_.times.probe_interval = absl::Hours(1);
   AddS3("a");

@@ -256,11 +256,16 @@ class NoChecksums : public objstore::ObjectStore {
   ObjectStore* const inner_;
 };
 
-TEST_F(PlacementTest, WhereNobodyTellsTheChecksumThePackIsReadBack) {
-  Provider lax = *test_.providers.Find("p1");
+// From now on p1 says nothing of checksums.
+void VouchForNothing(TestVault& test) {
+  Provider lax = *test.providers.Find("p1");
   lax.capabilities = {};
-  lax.store = std::make_shared<NoChecksums>(test_.stores[1].get());
-  test_.providers.Put(lax);
+  lax.store = std::make_shared<NoChecksums>(test.stores[1].get());
+  test.providers.Put(lax);
+}
+
+TEST_F(PlacementTest, WhereNobodyTellsTheChecksumThePackIsReadBack) {
+  VouchForNothing(test_);
   transfer::CommitRequest commit = Begin("a");
   commit.packs.push_back(test_.StorePack(commit.save));
   test_.providers.read_backs().Forget("p1");  // as if a client had uploaded it
@@ -272,10 +277,7 @@ TEST_F(PlacementTest, WhereNobodyTellsTheChecksumThePackIsReadBack) {
 
 TEST_F(PlacementTest, AReadBackThatTakesTooLongIsRetryableAndGoesOn) {
   constexpr int kPacks = 40;  // of which eight are read at once
-  Provider lax = *test_.providers.Find("p1");
-  lax.capabilities = {};
-  lax.store = std::make_shared<NoChecksums>(test_.stores[1].get());
-  test_.providers.Put(lax);
+  VouchForNothing(test_);
   test_.vault.times.patience.healthy = absl::Milliseconds(300);
   test_.vault.times.patience.read_back = absl::Milliseconds(300);
   SetPolicy(2, 2);
@@ -329,10 +331,7 @@ TEST_F(PlacementTest, AReadBackThatTakesTooLongIsRetryableAndGoesOn) {
 }
 
 TEST_F(PlacementTest, WhatWasReadAheadIsNotReadAtTheCommit) {
-  Provider lax = *test_.providers.Find("p1");
-  lax.capabilities = {};
-  lax.store = std::make_shared<NoChecksums>(test_.stores[1].get());
-  test_.providers.Put(lax);
+  VouchForNothing(test_);
   SetPolicy(2, 2);
   transfer::CommitRequest commit = Begin("a");
   commit.packs.push_back(test_.StorePack(commit.save));
@@ -350,10 +349,7 @@ TEST_F(PlacementTest, WhatWasReadAheadIsNotReadAtTheCommit) {
 }
 
 TEST_F(PlacementTest, AWrongPackThatWasReadAheadIsRefused) {
-  Provider lax = *test_.providers.Find("p1");
-  lax.capabilities = {};
-  lax.store = std::make_shared<NoChecksums>(test_.stores[1].get());
-  test_.providers.Put(lax);
+  VouchForNothing(test_);
   SetPolicy(2, 2);
   transfer::CommitRequest commit = Begin("a");
   commit.packs.push_back(test_.StorePack(commit.save));
@@ -364,10 +360,7 @@ TEST_F(PlacementTest, AWrongPackThatWasReadAheadIsRefused) {
 }
 
 TEST_F(PlacementTest, WhatTheServiceWroteItselfIsNotReadBack) {
-  Provider lax = *test_.providers.Find("p1");
-  lax.capabilities = {};
-  lax.store = std::make_shared<NoChecksums>(test_.stores[1].get());
-  test_.providers.Put(lax);
+  VouchForNothing(test_);
   test_.stores[1]->Add(
       {.operation = Operation::kGet, .times = -1, .fail = absl::UnavailableError("no reads")});
   const auto info = test_.Save(catalog_, "a");
