@@ -46,6 +46,31 @@ teardown() { common_teardown; }
   [[ $output == '[]' ]]
 }
 
+@test "logs: JSON on both sides, tied together by the operation's name" {
+  local operation what
+  stop_daemon
+  kill -TERM "$STORAGE_PID"
+  wait "$STORAGE_PID"
+  rm -f "$T/storage.log" "$HOST/daemon.log"
+  STORAGE_OPTIONS+=(--log-format json)
+  start_storage
+  CEDANA_LOG_FORMAT=json start_daemon
+  cedana run process -j one -o "$T/one.log" -- "$WORKLOADS/counter" 0.1
+  cedana dump job one --dir cedana://e2e
+  cedana restore job one
+  for what in dumped restored; do
+    operation=$(jq -er --arg what "$what" 'select(.event == $what and .program == "cedana") | .operation' \
+      "$HOST/daemon.log")
+    [[ ${#operation} -eq 16 ]]
+    # Calls and, on the service's own provider, bytes.
+    jq -es --arg name "$operation-" '[.[] | select(.event == "request" and .program == "cedana-storage")
+      | select(.request | startswith($name))] | (length > 2) and (map(.status | type) | unique == ["number"])
+      and any(.path | startswith("/v3/objects/"))' "$T/storage.log"
+  done
+  CEDANA_LOG_FORMAT=xml run "$BIN/cedana" daemon start
+  [[ $status -eq 1 && $output == "Error: log_format xml: text or json is wanted" ]]
+}
+
 @test "manage: a foreign process is dumped and restored as a job" {
   local pid
   setsid "$WORKLOADS/counter" 0.1 </dev/null >>"$T/foreign.log" 2>&1 3>&- &

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "cedana/cli/command.h"
 #include "cedana/cli/completion.h"
 #include "cedana/cli/flags.h"
@@ -20,8 +21,13 @@ absl::StatusOr<int> StartDaemon(Session& session, const std::string& db) {
   if (!db.empty()) {
     CEDANA_RETURN_IF_ERROR(session.config.Set("db.path", AbsolutePath(db)));
   }
+  const std::string format = session.config.Text("log_format");
+  if (format != "text" && format != "json") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("log_format ", format, ": text or json is wanted"));
+  }
   base::InitLog("cedana", base::ParseLogLevel(session.config.Text("log_level")),
-                base::LogFormat::kText);
+                base::ParseLogFormat(format));
   CEDANA_RETURN_IF_ERROR(session.run_daemon(session.config));
   return 0;
 }

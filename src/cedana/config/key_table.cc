@@ -61,6 +61,7 @@ const std::vector<KeySpec>& Table() {
       {"gpu.shm_size", kInt, "8589934592", {}, false, "bytes of shared memory of a GPU controller"},
       {"gpu.sock_dir", kText, "/tmp", {}, false, "sockets of the GPU plugin"},
       {"gpu.templates_enabled", kBool, "false", {}, false, "templates of the GPU plugin"},
+      {"log_format", kText, "text", {}, false, "of the daemon's log: `text`, or `json`: one object on each line"},
       {"log_level", kText, "info", {}, false, "`trace`, `debug`, `info`, `warn`, `error` or `off`"},
       {"log_level_no_server", kText, "warn", {}, false, "the same for commands that work without the daemon"},
       {"metrics", kBool, "false", {"CEDANA_METRICS_ENABLED"}, false, "export metrics"},

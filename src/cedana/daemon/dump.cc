@@ -106,8 +106,10 @@ absl::StatusOr<DumpResult> DumpOperation::Run(const base::Context& context) {
         folder_ == nullptr
             ? ""
             : folder_->KeepLogs(*services_.settings, absl::StrCat("dump-", request_.pid));
-    base::LogWarn("dump failed",
-                  {{"subject", Subject()}, {"error", status.ToString()}, {"criu_log", kept}});
+    base::LogWarn("dump failed", {{"operation", operation_},
+                                  {"subject", Subject()},
+                                  {"error", status.ToString()},
+                                  {"criu_log", kept}});
     bool committed;
     {
       absl::MutexLock lock(&mutex_);
@@ -161,7 +163,7 @@ absl::Status DumpOperation::Prepare(const base::Context& context) {
     if (auto identity = runtime::Identify(pid); identity.has_value()) tree_.push_back(*identity);
   }
   for (const std::string& warning : warnings_) progress_->Note(absl::StrCat("warning: ", warning));
-  CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(url_));
+  CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(url_, operation_));
   CEDANA_ASSIGN_OR_RETURN(MemoryGate::Share share, services_.memory->Take(context));
   memory_.emplace(std::move(share));
   return absl::OkStatus();

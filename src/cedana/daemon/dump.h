@@ -47,6 +47,8 @@ class DumpOperation {
   // Blocks until the dump has succeeded or failed. On any error the process runs on, except that
   // kUnknown may also mean "committed" (the text says so).
   absl::StatusOr<DumpResult> Run(const base::Context& context);
+  // In the logs.
+  const std::string& operation() const { return operation_; }
 
  private:
   absl::Status Prepare(const base::Context& context);
@@ -72,6 +74,7 @@ class DumpOperation {
   const Services& services_;
   const DumpRequest request_;
   const std::shared_ptr<Progress> progress_;
+  const std::string operation_ = DrawOperationName();
 
   std::unique_ptr<plugin::StorageBackend> storage_;
   std::optional<MemoryGate::Share> memory_;

@@ -134,8 +134,10 @@ absl::StatusOr<RestoreResult> RestoreOperation::Run(const base::Context& context
     Undo();
     const std::string kept =
         folder_ == nullptr ? "" : folder_->KeepLogs(*services_.settings, "restore");
-    base::LogWarn("restore failed",
-                  {{"path", url_.ToString()}, {"error", status.ToString()}, {"criu_log", kept}});
+    base::LogWarn("restore failed", {{"operation", operation_},
+                                     {"path", url_.ToString()},
+                                     {"error", status.ToString()},
+                                     {"criu_log", kept}});
     services_.table->EndOperation(journal_.id).IgnoreError();
     return status;
   }
@@ -177,7 +179,7 @@ absl::Status RestoreOperation::FindNewest(const base::Context& context, const st
     CEDANA_ASSIGN_OR_RETURN(folder, plugin::ParseStorageUrl(dir));
     query.prefix = folder.path;
   }
-  CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(folder));
+  CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(folder, operation_));
   const base::Context bounded = context.WithTimeout(kFindTimeout);
   CEDANA_ASSIGN_OR_RETURN(auto found, storage_->catalog().List(bounded, query));
   if (found.empty() && request_.dir.empty() && !query.prefix.empty()) {
@@ -200,7 +202,7 @@ absl::Status RestoreOperation::FindNewest(const base::Context& context, const st
 
 absl::Status RestoreOperation::OpenCheckpoint(const base::Context& context) {
   if (storage_ == nullptr) {
-    CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(url_.Parent()));
+    CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(url_.Parent(), operation_));
   }
   CEDANA_ASSIGN_OR_RETURN(MemoryGate::Share share, services_.memory->Take(context));
   memory_.emplace(std::move(share));

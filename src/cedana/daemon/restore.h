@@ -46,6 +46,8 @@ class RestoreOperation {
   ~RestoreOperation();
 
   absl::StatusOr<RestoreResult> Run(const base::Context& context);
+  // In the logs.
+  const std::string& operation() const { return operation_; }
 
  private:
   // Which checkpoint?
@@ -70,6 +72,7 @@ class RestoreOperation {
   const Services& services_;
   const RestoreRequest request_;
   const std::shared_ptr<Progress> progress_;
+  const std::string operation_ = DrawOperationName();
 
   plugin::StorageUrl url_;
   std::unique_ptr<plugin::StorageBackend> storage_;

@@ -145,7 +145,8 @@ class DaemonService final : public daemon_api::Daemon::Service {
     services_->board->Close(req->operationid());
     if (!result.ok()) return ToGrpc(result.status());
     if (job != nullptr && !leave_running) services_->jobs->Refresh(*job);
-    base::LogInfo("dumped", {{"url", result->url},
+    base::LogInfo("dumped", {{"operation", operation.operation()},
+                             {"url", result->url},
                              {"image_bytes", result->info.image_bytes},
                              {"new_bytes", result->info.new_bytes},
                              {"wall_ms", absl::ToInt64Milliseconds(result->wall)}});
@@ -178,7 +179,8 @@ class DaemonService final : public daemon_api::Daemon::Service {
     services_->board->Close(req->operationid());
     if (!result.ok()) return ToGrpc(result.status());
     const JobRecord record = result->job->record();
-    base::LogInfo("restored", {{"job", record.name},
+    base::LogInfo("restored", {{"operation", operation.operation()},
+                               {"job", record.name},
                                {"pid", result->pid},
                                {"wall_ms", absl::ToInt64Milliseconds(result->wall)}});
     std::string pid_file_message;

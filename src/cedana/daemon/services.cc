@@ -55,8 +55,14 @@ absl::StatusOr<criu::CriuProgram> CriuFinder::Find() {
 }
 
 absl::StatusOr<std::unique_ptr<plugin::StorageBackend>> Services::OpenStorage(
-    const plugin::StorageUrl& folder) const {
-  return plugins->Open(folder.scheme, plugin::ForFolder(settings->storage, folder));
+    const plugin::StorageUrl& folder, const std::string& operation) const {
+  plugin::StorageConfig config = plugin::ForFolder(settings->storage, folder);
+  config.operation = operation;
+  return plugins->Open(folder.scheme, config);
+}
+
+std::string DrawOperationName() {
+  return absl::StrCat(absl::Hex(base::SystemRandom().Next64(), absl::kZeroPad16));
 }
 
 absl::StatusOr<std::unique_ptr<OperationFolder>> OperationFolder::Make(const Settings& settings) {

@@ -74,10 +74,13 @@ struct Services {
   // Takes a dump whose outcome is not known; it stays in the journal and is asked about.
   std::function<void(const OperationRecord&)> unsettled;
 
-  // The back end for checkpoints in `folder`.
+  // The back end for checkpoints in `folder`. `operation`: see StorageConfig.
   absl::StatusOr<std::unique_ptr<plugin::StorageBackend>> OpenStorage(
-      const plugin::StorageUrl& folder) const;
+      const plugin::StorageUrl& folder, const std::string& operation = "") const;
 };
+
+// A name for one dump or restore, under which the daemon and the service log what they do for it.
+std::string DrawOperationName();
 
 // A folder of one operation (sockets, CRIU's log), `<run dir>/o/<hex>`. Removed with the object.
 class OperationFolder {

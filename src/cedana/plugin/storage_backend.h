@@ -25,6 +25,9 @@ struct StorageConfig {
   std::string auth_token;  // connection.auth_token, secret
   std::string ca_file;     // connection.ca_file
   int connections = 2;     // parallel transfers
+  // What the back end is opened for, in the log of the daemon and in that of the service, which
+  // sees it as the first part of request ids. Letters and digits, at most 32; empty: not named.
+  std::string operation;
 
   // Without the service: the folder that the back end is opened for, "bucket/folder" of
   // "s3://bucket/folder". Empty: none is known, only settings can be checked.

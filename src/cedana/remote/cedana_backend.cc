@@ -48,11 +48,11 @@ absl::StatusOr<std::unique_ptr<CedanaBackend>> CedanaBackend::Create(
   client.connections_max = std::max(1, config.connections) + kConnectionsSpare;
   CEDANA_ASSIGN_OR_RETURN(std::unique_ptr<http::Client> data_client, http::Client::Create(client));
   return std::unique_ptr<CedanaBackend>(new CedanaBackend(std::move(origin), std::move(token),
-                                                          std::move(call_client),
+                                                          config.operation, std::move(call_client),
                                                           std::move(data_client), options));
 }
 
-CedanaBackend::CedanaBackend(std::string origin, std::string token,
+CedanaBackend::CedanaBackend(std::string origin, std::string token, std::string operation,
                              std::unique_ptr<http::Client> call_client,
                              std::unique_ptr<http::Client> data_client,
                              const RemoteOptions& options)
@@ -61,7 +61,7 @@ CedanaBackend::CedanaBackend(std::string origin, std::string token,
                                         : std::make_shared<ProviderHealth>(options.services.clock)),
       call_client_(std::move(call_client)),
       data_client_(std::move(data_client)),
-      api_(std::move(origin), std::move(token), call_client_.get()),
+      api_(std::move(origin), std::move(token), call_client_.get(), std::move(operation)),
       catalog_(&api_, options.call, options.services) {}
 
 std::unique_ptr<transfer::PackSink> CedanaBackend::OpenSink(const base::SaveId& save) {

@@ -42,7 +42,8 @@ class CedanaBackend : public plugin::StorageBackend {
   std::vector<plugin::HealthItem> Check(const base::Context& context, bool full) override;
 
  private:
-  CedanaBackend(std::string origin, std::string token, std::unique_ptr<http::Client> call_client,
+  CedanaBackend(std::string origin, std::string token, std::string operation,
+                std::unique_ptr<http::Client> call_client,
                 std::unique_ptr<http::Client> data_client, const RemoteOptions& options);
 
   const RemoteOptions options_;

@@ -373,7 +373,7 @@ TEST_F(GrantSourceTest, DamageIsToldOnceAndWeighsOnTheProvider) {
   EXPECT_EQ(body["pack"], pack_.ToHex());
   EXPECT_EQ(body["provider"], "p");
   EXPECT_EQ(body["what"], "block 3: not authentic");
-  EXPECT_THAT(health_.States()[0].last_error, HasSubstr("not authentic"));
+  EXPECT_THAT(health_.TakeReports().at(0).last_error, HasSubstr("not authentic"));
 }
 
 TEST_F(GrantSourceTest, AShardThatIsGoneIsTold) {

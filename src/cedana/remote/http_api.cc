@@ -93,14 +93,19 @@ absl::Status ErrorOf(absl::string_view what, const http::ClientResponse& respons
   return WithRetryAfter(status, absl::Seconds(std::min<int64_t>(seconds, 3600)));
 }
 
+std::string HttpApi::NewRequestId() const {
+  if (!operation_.empty()) return absl::StrCat(operation_, "-", ++requests_);
+  uint8_t bytes[kRequestIdBytes];
+  random_->Fill(bytes, sizeof(bytes));
+  return base::HexEncode(bytes, sizeof(bytes));
+}
+
 absl::StatusOr<std::string> HttpApi::Do(const base::Context& context, absl::string_view method,
                                         absl::string_view target, const base::Json* body) const {
   http::ClientRequest request;
   request.method = std::string(method);
   request.url = absl::StrCat(origin_, target);
-  uint8_t id_bytes[kRequestIdBytes];
-  random_->Fill(id_bytes, sizeof(id_bytes));
-  const std::string id = base::HexEncode(id_bytes, sizeof(id_bytes));
+  const std::string id = NewRequestId();
   request.headers = {{"Authorization", absl::StrCat("Bearer ", token_)}, {"X-Request-Id", id}};
   request.body_bytes_max = base::kJsonBodyBytesMax;
   std::string text;

@@ -1,6 +1,8 @@
 // One JSON call to the service, and what its answers mean (docs/http.md). Tries nothing twice.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -20,15 +22,21 @@ absl::Status ErrorOf(absl::string_view what, const http::ClientResponse& respons
 // Thread-safe.
 class HttpApi {
  public:
-  // `origin`: as ParseServiceUrl gives it. Borrows the client.
-  HttpApi(std::string origin, std::string token, http::Client* client,
+  // `origin`: as ParseServiceUrl gives it. `operation`: of which all calls are part; may be empty.
+  // Borrows the client.
+  HttpApi(std::string origin, std::string token, http::Client* client, std::string operation = "",
           base::Random* random = &base::SystemRandom())
-      : origin_(std::move(origin)), token_(std::move(token)), client_(client), random_(random) {}
+      : origin_(std::move(origin)),
+        token_(std::move(token)),
+        client_(client),
+        operation_(std::move(operation)),
+        random_(random) {}
 
   // `target`: "/v3/…", percent-encoded; `body`: null for none. Errors: those of http::Client and of
   // ErrorOf; kUnknown when an answer came that cannot be understood or was cut: what it said is not
-  // known. Every request carries an X-Request-Id of its own, under which the service logs it; the
-  // text of an error that is the service's, or whose answer was lost, names it.
+  // known. Every request carries an X-Request-Id of its own, "<operation>-<count>", under which the
+  // service logs it; the text of an error that is the service's, or whose answer was lost, names
+  // it.
   absl::StatusOr<base::Json> Call(const base::Context& context, absl::string_view method,
                                   absl::string_view target, const base::Json* body = nullptr) const;
   // The plain text of a 200 answer.
@@ -40,11 +48,14 @@ class HttpApi {
  private:
   absl::StatusOr<std::string> Do(const base::Context& context, absl::string_view method,
                                  absl::string_view target, const base::Json* body) const;
+  std::string NewRequestId() const;
 
   const std::string origin_;
   const std::string token_;
   http::Client* const client_;
+  const std::string operation_;
   base::Random* const random_;
+  mutable std::atomic<uint64_t> requests_{0};
 };
 
 }  // namespace cedana::remote

@@ -207,5 +207,17 @@ TEST_F(HttpCatalogTest, EveryRequestHasAnIdAndErrorsOfTheServiceNameIt) {
   EXPECT_THAT(std::string(lost.message()), HasSubstr(*requests[2].Header("x-request-id")));
 }
 
+TEST_F(HttpCatalogTest, TheRequestsOfAnOperationAreNamedAfterIt) {
+  service_.On("GET /v3/saves/", {Ok({{"a", 1}}), ErrorReply(500, "internal", "broken")});
+  const HttpApi api(service_.origin(), "the-token", client_.get(), "0123456789abcdef");
+  ASSERT_TRUE(api.Call({}, "GET", "/v3/saves/1").ok());
+  const absl::Status broken = api.Call({}, "GET", "/v3/saves/1").status();
+  const std::vector<Seen> requests = service_.Requests("GET /v3/saves/");
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(*requests[0].Header("x-request-id"), "0123456789abcdef-1");
+  EXPECT_EQ(*requests[1].Header("x-request-id"), "0123456789abcdef-2");
+  EXPECT_THAT(std::string(broken.message()), HasSubstr("(request 0123456789abcdef-2)"));
+}
+
 }  // namespace
 }  // namespace cedana::remote

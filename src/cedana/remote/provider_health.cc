@@ -170,35 +170,23 @@ double Last(const auto& measured_classes) {
 
 std::vector<ProviderReport> ProviderHealth::TakeReports() {
   absl::MutexLock lock(&mutex_);
+  const absl::Duration now = clock_.Monotonic();
   std::vector<ProviderReport> reports;
   for (auto& [name, provider] : providers_) {
-    if (provider.report.ok == 0 && provider.report.failed == 0) continue;
+    // An open breaker lets nothing through that would have an outcome: it is told all the same, and
+    // again each time, for the service forgets it after a while.
+    const BreakerState breaker = provider.breaker.State(now);
+    const bool news = breaker != BreakerState::kClosed || breaker != provider.told;
+    if (provider.report.ok == 0 && provider.report.failed == 0 && !news) continue;
     ProviderReport report = std::exchange(provider.report, ProviderReport());
     report.provider = name;
     if (report.failed > 0) report.last_error = provider.last_error;
     report.latency = absl::Seconds(provider.latency.value);
     report.bytes_per_s = std::max(Last(provider.measured[0]), Last(provider.measured[1]));
+    report.breaker = provider.told = breaker;
     reports.push_back(std::move(report));
   }
   return reports;
-}
-
-std::vector<ProviderState> ProviderHealth::States() {
-  absl::MutexLock lock(&mutex_);
-  const absl::Duration now = clock_.Monotonic();
-  std::vector<ProviderState> states;
-  for (const auto& [name, provider] : providers_) {
-    ProviderState state;
-    state.provider = name;
-    state.breaker = provider.breaker.State(now);
-    state.throttled_for = provider.breaker.ThrottledFor(now);
-    state.latency = absl::Seconds(provider.latency.value);
-    state.upload_bytes_per_s = Last(provider.measured[static_cast<size_t>(Direction::kUpload)]);
-    state.read_bytes_per_s = Last(provider.measured[static_cast<size_t>(Direction::kRead)]);
-    state.last_error = provider.last_error;
-    states.push_back(std::move(state));
-  }
-  return states;
 }
 
 // --- transfers ----------------------------------------------------------------------------------

@@ -58,7 +58,8 @@ struct HealthRules {
   absl::Duration cold_hedge = absl::Seconds(1);
 };
 
-// What is told to the service as a hint: since the last report, rates and latency as of now.
+// What is told to the service as a hint: since the last report; rates, latency and breaker as of
+// now.
 struct ProviderReport {
   std::string provider;
   int ok = 0;
@@ -67,17 +68,7 @@ struct ProviderReport {
   bool full = false;       // said the last failure
   absl::Duration latency;  // until the first byte of an answer; zero: not known
   double bytes_per_s = 0;  // zero: not known
-};
-
-// For people.
-struct ProviderState {
-  std::string provider;
   BreakerState breaker = BreakerState::kClosed;
-  absl::Duration throttled_for;
-  absl::Duration latency;
-  double upload_bytes_per_s = 0;
-  double read_bytes_per_s = 0;
-  std::string last_error;
 };
 
 // Thread-safe. Outlives its transfers.
@@ -117,8 +108,8 @@ class ProviderHealth {
   bool TakeHedge();
   void GiveHedgeBack();
 
+  // Of the providers of which there is something to tell.
   std::vector<ProviderReport> TakeReports();
-  std::vector<ProviderState> States();
 
  private:
   // <= 64 KiB, <= 1 MiB, <= 8 MiB, more.
@@ -146,6 +137,7 @@ class ProviderHealth {
     absl::Duration moved_at = -absl::InfiniteDuration();  // by any transfer
     std::vector<Transfer*> under_way;
     ProviderReport report;
+    BreakerState told = BreakerState::kClosed;  // in the last report
     std::string last_error;
   };
 

@@ -348,22 +348,33 @@ TEST_F(ProviderHealthTest, ReportsSayWhatHappenedSinceTheLastOne) {
   EXPECT_THAT(health_.TakeReports(), IsEmpty());
 }
 
-TEST_F(ProviderHealthTest, StatesAreForPeople) {
+TEST_F(ProviderHealthTest, AnOpenBreakerIsToldEachTimeAndItsEndOnce) {
+  Fail("q", kDown, 5);
+  std::vector<ProviderReport> reports = health_.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_EQ(reports[0].breaker, BreakerState::kOpen);
+  reports = health_.TakeReports();  // nothing more was tried there
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_EQ(reports[0].breaker, BreakerState::kOpen);
+  EXPECT_EQ(reports[0].failed, 0);
+  Wait(absl::Seconds(1));
+  EXPECT_EQ(health_.TakeReports().at(0).breaker, BreakerState::kHalfOpen);
+  Move("q", Direction::kUpload, kPack, absl::Milliseconds(100));
+  EXPECT_EQ(health_.TakeReports().at(0).breaker, BreakerState::kClosed);
+  EXPECT_THAT(health_.TakeReports(), IsEmpty());
+}
+
+TEST_F(ProviderHealthTest, ReportsTellTheTimeUntilTheFirstByte) {
   const Transfer transfer = health_.Begin("p", Direction::kRead, kRange);
   Wait(absl::Milliseconds(40));
   transfer->Answered();
   Wait(absl::Milliseconds(60));
   transfer->Progress(kRange);
   transfer->End(absl::OkStatus());
-  Fail("q", kDown, 5);
-  const std::vector<ProviderState> states = health_.States();
-  ASSERT_THAT(states, SizeIs(2));
-  EXPECT_EQ(states[0].latency, absl::Milliseconds(40));
-  EXPECT_NEAR(states[0].read_bytes_per_s, kRange * 10.0, 1000);
-  EXPECT_EQ(states[0].upload_bytes_per_s, 0);
-  EXPECT_EQ(states[1].breaker, BreakerState::kOpen);
-  EXPECT_EQ(states[1].last_error, "down");
-  EXPECT_STREQ(BreakerStateName(states[1].breaker), "open");
+  const std::vector<ProviderReport> reports = health_.TakeReports();
+  ASSERT_THAT(reports, SizeIs(1));
+  EXPECT_EQ(reports[0].latency, absl::Milliseconds(40));
+  EXPECT_NEAR(reports[0].bytes_per_s, kRange * 10.0, 1000);
 }
 
 }  // namespace

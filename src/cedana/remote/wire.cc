@@ -232,7 +232,8 @@ Json ToJson(const std::vector<ProviderReport>& reports) {
                              {"last_error", report.last_error},
                              {"full", report.full},
                              {"latency_ms", absl::ToInt64Milliseconds(report.latency)},
-                             {"bytes_per_s", static_cast<int64_t>(report.bytes_per_s)}};
+                             {"bytes_per_s", static_cast<int64_t>(report.bytes_per_s)},
+                             {"breaker", BreakerStateName(report.breaker)}};
   }
   return json;
 }

@@ -9,6 +9,7 @@
 #include "core/base/fd.h"
 #include "core/base/ids.h"
 #include "core/base/json.h"
+#include "core/base/log.h"
 #include "core/base/status.h"
 #include "core/base/thread.h"
 #include "gtest/gtest.h"
@@ -21,6 +22,24 @@ TEST(Id, RoundTripsThroughHex) {
   EXPECT_EQ(*PackId::FromHex(id.ToHex()), id);
   EXPECT_FALSE(PackId::FromHex("12").ok());
   EXPECT_FALSE(PackId::FromHex(std::string(32, 'x')).ok());
+}
+
+TEST(Log, JsonHasNumbersAsNumbersAndStaysOneLine) {
+  const std::string line =
+      JsonLogLine(LogLevel::kWarn, "dumped",
+                  {{"url", "cedana://a\n\"b\""}, {"bytes", uint64_t{1} << 40}, {"code", -1}});
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  const Json json = *ParseJson(line);
+  EXPECT_EQ(json["level"], "warning");
+  EXPECT_EQ(json["event"], "dumped");
+  EXPECT_EQ(json["url"], "cedana://a\n\"b\"");
+  EXPECT_EQ(json["bytes"], int64_t{1} << 40);
+  EXPECT_EQ(json["code"], -1);
+  EXPECT_EQ(json["pid"], ::getpid());
+  EXPECT_TRUE(json["program"].is_string());
+  const std::string time = json["time"].get<std::string>();
+  EXPECT_EQ(time.size(), std::string("2026-01-02T03:04:05.678+00:00").size()) << time;
+  EXPECT_EQ(time[10], 'T');
 }
 
 TEST(Status, ClassifiesErrno) {

@@ -2,12 +2,13 @@
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <atomic>
+#include <unistd.h>
 
 #include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -15,6 +16,12 @@ namespace cedana::base {
 namespace {
 
 std::atomic<LogFormat> g_format = LogFormat::kText;
+
+// Set once by InitLog, before a program starts its threads.
+std::string& Program() {
+  static auto& program = *new std::string("cedana");
+  return program;
+}
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {
   switch (level) {
@@ -62,20 +69,31 @@ std::string TextLine(absl::string_view event, std::initializer_list<LogField> fi
   return line;
 }
 
-std::string JsonLine(LogLevel level, absl::string_view event,
-                     std::initializer_list<LogField> fields) {
+}  // namespace
+
+std::string JsonLogLine(LogLevel level, absl::string_view event,
+                        std::initializer_list<LogField> fields) {
   nlohmann::ordered_json line;
-  line["time"] = absl::FormatTime(absl::RFC3339_full, absl::Now(), absl::UTCTimeZone());
+  line["time"] = absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3S%Ez", absl::Now(), absl::UTCTimeZone());
+  line["program"] = Program();
+  line["pid"] = ::getpid();
   line["level"] = std::string(spdlog::level::to_string_view(ToSpdlog(level)).data());
   line["event"] = event;
-  for (const LogField& field : fields) line[std::string(field.key)] = field.value;
+  for (const LogField& field : fields) {
+    const std::string key(field.key);
+    int64_t number = 0;
+    if (field.number && absl::SimpleAtoi(field.value, &number)) {
+      line[key] = number;
+    } else {
+      line[key] = field.value;
+    }
+  }
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-}  // namespace
-
 void InitLog(absl::string_view program, LogLevel level, LogFormat format) {
   g_format = format;
+  Program() = std::string(program);
   Logger().set_level(ToSpdlog(level));
   Logger().flush_on(spdlog::level::trace);
   if (format == LogFormat::kJson) {
@@ -94,10 +112,14 @@ LogLevel ParseLogLevel(absl::string_view name) {
   return LogLevel::kInfo;
 }
 
+LogFormat ParseLogFormat(absl::string_view name) {
+  return name == "json" ? LogFormat::kJson : LogFormat::kText;
+}
+
 void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField> fields) {
   if (!Logger().should_log(ToSpdlog(level))) return;
   const std::string line =
-      g_format == LogFormat::kJson ? JsonLine(level, event, fields) : TextLine(event, fields);
+      g_format == LogFormat::kJson ? JsonLogLine(level, event, fields) : TextLine(event, fields);
   Logger().log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

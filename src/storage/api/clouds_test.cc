@@ -195,13 +195,21 @@ TEST_F(Clouds, MetricsCountRequestsCommitsAndProviders) {
   ASSERT_EQ(Send(Grants(save, packs)[packs[0].id]["a"], packs[0].bytes), 200);
   ASSERT_EQ(Call("POST", save.Target("/commit"), CommitOf(save, packs, {"a"})).status, 200);
   EXPECT_EQ(Call("GET", "/v3/nothing").status, 404);
+  const TestSave other = Begin("b");
+  const Json reports = {{"a", {{"ok", 0}, {"failed", 0}, {"breaker", "open"}}}};
+  EXPECT_EQ(Call("POST", other.Target("/grants"), {{"packs", Json::array()}, {"reports", reports}})
+                .status,
+            200);
+  EXPECT_EQ(Call("GET", "/v3/admin/status", {}, operator_token_).json["providers"][0]["breaker"],
+            "open");
   EXPECT_EQ(Call("GET", "/metrics").status, 403);
   const Answer metrics = Call("GET", "/metrics", {}, operator_token_);
   ASSERT_EQ(metrics.status, 200) << metrics.body;
   for (const char* line :
        {"cedana_storage_provider_up{provider=\"a\"}",
         "cedana_storage_provider_packs{provider=\"a\"} 1\n", "cedana_storage_debt_packs 0\n",
-        "cedana_storage_commits_total 1\n", "cedana_storage_requests_total{status=\"2xx\"} 3\n",
+        "cedana_storage_provider_breaker_open{provider=\"a\"} 1\n",
+        "cedana_storage_commits_total 1\n", "cedana_storage_requests_total{status=\"2xx\"} 6\n",
         "cedana_storage_requests_total{status=\"4xx\"} 2\n"}) {
     EXPECT_NE(metrics.body.find(line), std::string::npos) << line << " in\n" << metrics.body;
   }

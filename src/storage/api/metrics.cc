@@ -51,6 +51,9 @@ absl::Status GetMetrics(Call& call, const ServiceParts& parts) {
   each([](const Json& p) { return p["health"] == "healthy" || p["health"] == "full" ? 1.0 : 0.0; });
   out.Family("cedana_storage_provider_full", "gauge", "1 when the provider takes no more bytes");
   each([](const Json& p) { return p["health"] == "full" ? 1.0 : 0.0; });
+  out.Family("cedana_storage_provider_breaker_open", "gauge",
+             "1 when a client has told within the last minute that it leaves the provider alone");
+  each([](const Json& p) { return p["breaker"] == "open" ? 1.0 : 0.0; });
   out.Family("cedana_storage_provider_latency_seconds", "gauge", "Of the probes, smoothed");
   each([](const Json& p) { return p["latency_ms"].get<double>() / 1000; });
   out.Family("cedana_storage_provider_bytes", "gauge",

@@ -68,7 +68,7 @@ absl::Status GrantUploads(Call& call, OrgCatalog& catalog) {
   CEDANA_ASSIGN_OR_RETURN(const auto grants, catalog.GrantUploads(save, wanted));
   // After the grants: only who has a living save is listened to.
   for (const auto& [provider, report] : reports) catalog.Report(provider, report);
-  Json answer = ToJson(grants, call.Origin(), /*reads=*/false);
+  Json answer = ToJson(grants, call.Origin(), call.request_id(), /*reads=*/false);
   answer["copies"] = policy.copies;
   answer["ack"] = policy.ack;
   return call.Send(200, answer);
@@ -127,7 +127,7 @@ absl::Status GrantReads(Call& call, OrgCatalog& catalog) {
   CEDANA_ASSIGN_OR_RETURN(const auto grants, catalog.GrantReads(lease, packs));
   // After the grants: only who has a living hold is listened to.
   for (const auto& [provider, report] : reports) catalog.Report(provider, report);
-  return call.Send(200, ToJson(grants, call.Origin(), /*reads=*/true));
+  return call.Send(200, ToJson(grants, call.Origin(), call.request_id(), /*reads=*/true));
 }
 
 absl::Status ReportDamage(Call& call, OrgCatalog& catalog, replica::Repairer& repairer) {

@@ -38,6 +38,20 @@ const char* HealthName(const replica::ProviderHealth& health) {
   return health.full ? "full" : "healthy";
 }
 
+const char* BreakerName(replica::ClientBreaker breaker) {
+  switch (breaker) {
+    case replica::ClientBreaker::kUntold:
+      return "";
+    case replica::ClientBreaker::kClosed:
+      return "closed";
+    case replica::ClientBreaker::kHalfOpen:
+      return "half open";
+    case replica::ClientBreaker::kOpen:
+      return "open";
+  }
+  return "";
+}
+
 Json PolicyJson(const std::string& organisation, const metadata::Policy& policy) {
   return {{"organisation", organisation},
           {"copies", policy.copies},
@@ -69,6 +83,7 @@ absl::StatusOr<Json> ProvidersJson(const replica::Vault& vault) {
                     {"since_ms", row.since_ms},
                     {"opened", provider != nullptr && provider->opened},
                     {"health", lost ? "lost" : HealthName(health)},
+                    {"breaker", BreakerName(vault.providers->health().BreakerOf(row.name))},
                     {"latency_ms", absl::ToDoubleMilliseconds(health.latency)},
                     {"error", health.last_error},
                     {"packs", usage[row.name].packs},

@@ -170,7 +170,8 @@ Json ToJson(const transfer::CheckpointInfo& info) {
           {"durability", info.durability},   {"facts", info.facts.ToJson()}};
 }
 
-Json ToJson(const std::vector<replica::PackGrant>& grants, const std::string& origin, bool reads) {
+Json ToJson(const std::vector<replica::PackGrant>& grants, const std::string& origin,
+            const std::string& request_id, bool reads) {
   Json list = Json::array();
   for (const replica::PackGrant& item : grants) {
     const replica::ObjectGrant& grant = item.grant;
@@ -186,6 +187,8 @@ Json ToJson(const std::vector<replica::PackGrant>& grants, const std::string& or
       entry["url"] = item.sent->url;
       for (const auto& [name, value] : item.sent->headers) headers[name] = value;
     } else {
+      // The request that comes under the grant is one of ours: the log ties it to this call.
+      headers["X-Request-Id"] = request_id;
       entry["url"] = absl::StrCat(origin, "/v3/objects/", grant.provider, "/", grant.key,
                                   "?size=", grant.bytes, "&crc32c=", grant.crc32c,
                                   "&expires=", grant.expires_ms, "&sig=", item.signature);
@@ -217,6 +220,11 @@ absl::StatusOr<std::vector<std::pair<std::string, replica::ClientReport>>> Repor
     report.full = base::BoolOr(item, "full", false);
     report.latency = absl::Milliseconds(std::min<uint64_t>(count("latency_ms"), 3600000));
     report.bytes_per_s = static_cast<double>(count("bytes_per_s"));
+    const std::string breaker = base::StringOr(item, "breaker", "");
+    report.breaker = breaker == "closed"      ? replica::ClientBreaker::kClosed
+                     : breaker == "half open" ? replica::ClientBreaker::kHalfOpen
+                     : breaker == "open"      ? replica::ClientBreaker::kOpen
+                                              : replica::ClientBreaker::kUntold;
     reports.emplace_back(provider, report);
   }
   return reports;

@@ -26,9 +26,9 @@ base::Json ToJson(const transfer::CheckpointInfo& info);
 // What a client saw of the providers; absent is none.
 absl::StatusOr<std::vector<std::pair<std::string, replica::ClientReport>>> ReportsFromJson(
     const base::Json& json);
-// `origin` stands before the paths of grants that this service serves; `reads` adds the objects'
-// sizes.
+// `origin` stands before the paths of grants that this service serves, and the requests under them
+// are to name `request_id`; `reads` adds the objects' sizes.
 base::Json ToJson(const std::vector<replica::PackGrant>& grants, const std::string& origin,
-                  bool reads);
+                  const std::string& request_id, bool reads);
 
 }  // namespace cedana::api

@@ -50,12 +50,18 @@ std::string Milliseconds(const Json& row) {
   return text;
 }
 
+// No client has told lately: nobody dumps or restores.
+std::string Breaker(const Json& row) {
+  const std::string told = Text(row, "breaker");
+  return told.empty() ? "-" : told;
+}
+
 void PrintProviders(const Json& list) {
   std::vector<std::vector<std::string>> rows = {
-      {"NAME", "STATE", "HEALTH", "LATENCY", "PACKS", "SIZE", "DOMAIN", "URL"}};
+      {"NAME", "STATE", "HEALTH", "BREAKER", "LATENCY", "PACKS", "SIZE", "DOMAIN", "URL"}};
   for (const Json& row : list) {
-    rows.push_back({Text(row, "name"), Text(row, "state"), Text(row, "health"), Milliseconds(row),
-                    Count(row, "packs"), Size(row, "bytes"), Text(row, "domain"),
+    rows.push_back({Text(row, "name"), Text(row, "state"), Text(row, "health"), Breaker(row),
+                    Milliseconds(row), Count(row, "packs"), Size(row, "bytes"), Text(row, "domain"),
                     Text(row, "url")});
   }
   PrintTable(rows);

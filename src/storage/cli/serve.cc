@@ -59,7 +59,7 @@ std::string UrlHost(const std::string& address) {
 
 absl::Status Serve(const ServeOptions& options) {
   base::InitLog("cedana-storage", base::ParseLogLevel(options.log_level),
-                options.log_format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+                base::ParseLogFormat(options.log_format));
   api::NodeOptions node_options;
   node_options.data_dir = options.data_dir;
   node_options.master_key_file = options.master_key_file;

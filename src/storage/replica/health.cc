@@ -104,8 +104,13 @@ void HealthBoard::Hint(const base::OrgId& organisation, const std::string& provi
   const uint64_t total = report.ok + report.failed;
   absl::MutexLock lock(&mutex_);
   const auto known = entries_.find(provider);
-  if (known == entries_.end() || total == 0) return;  // no provider of ours
+  if (known == entries_.end()) return;  // no provider of ours
   Hints& hints = hints_[{organisation, provider}];
+  if (report.breaker != ClientBreaker::kUntold) {
+    hints.breaker = report.breaker;
+    hints.breaker_at = clock_.Now();
+  }
+  if (total == 0) return;
   const double share = static_cast<double>(report.failed) / static_cast<double>(total);
   const bool stale = clock_.Now() - hints.at > kFailingFor;
   hints.failing = stale ? share : (hints.failing + share) / 2;
@@ -114,6 +119,16 @@ void HealthBoard::Hint(const base::OrgId& organisation, const std::string& provi
   }
   hints.at = clock_.Now();
   alarm_ = alarm_ || share >= kFailingShare;
+}
+
+ClientBreaker HealthBoard::BreakerOf(const std::string& provider) const {
+  absl::MutexLock lock(&mutex_);
+  ClientBreaker worst = ClientBreaker::kUntold;
+  for (const auto& [key, hints] : hints_) {
+    if (key.second != provider || clock_.Now() - hints.breaker_at > kFailingFor) continue;
+    worst = std::max(worst, hints.breaker);
+  }
+  return worst;
 }
 
 bool HealthBoard::TakeAlarm() {

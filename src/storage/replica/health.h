@@ -28,6 +28,9 @@ struct ProviderHealth {
   std::string last_error;  // empty while all is well
 };
 
+// A client's breaker for a provider: whether it leaves it alone (cedana/remote/breaker.h).
+enum class ClientBreaker { kUntold, kClosed, kHalfOpen, kOpen };
+
 // What one client saw of a provider since it told last.
 struct ClientReport {
   uint64_t ok = 0;
@@ -35,6 +38,7 @@ struct ClientReport {
   bool full = false;  // the last failure said so
   absl::Duration latency;
   double bytes_per_s = 0;
+  ClientBreaker breaker = ClientBreaker::kUntold;  // as of now
 };
 
 // Thread-safe.
@@ -62,6 +66,8 @@ class HealthBoard {
 
   ProviderHealth Of(const std::string& provider) const;
   bool Healthy(const std::string& provider) const { return Of(provider).healthy; }
+  // The worst that clients have told within the last minute. For people.
+  ClientBreaker BreakerOf(const std::string& provider) const;
   // For the order of placement: less is better. `organisation`: whose hints count.
   std::pair<int, int> Rank(const base::OrgId& organisation, const std::string& provider,
                            bool writing) const;
@@ -77,6 +83,8 @@ class HealthBoard {
     double failing = 0;  // smoothed share of requests that failed
     absl::Duration latency;
     absl::Time at;
+    ClientBreaker breaker = ClientBreaker::kUntold;
+    absl::Time breaker_at;
   };
   void Apply(const std::string& provider, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -78,6 +78,24 @@ TEST_F(HealthTest, AClientsHintsOrderForItsOrganisationOnly) {
   EXPECT_LT(board_.Rank(mine, "a", true), board_.Rank(mine, "b", true));
 }
 
+TEST_F(HealthTest, TheWorstBreakerThatClientsHaveToldIsShownForAMinute) {
+  const base::OrgId one = base::DrawId<base::OrgId>(base::SystemRandom());
+  const base::OrgId other = base::DrawId<base::OrgId>(base::SystemRandom());
+  for (const char* name : {"a", "b"}) Probe(name, absl::OkStatus());
+  EXPECT_EQ(board_.BreakerOf("a"), ClientBreaker::kUntold);
+  board_.Hint(one, "a", {.breaker = ClientBreaker::kOpen});  // nothing else to tell
+  board_.Hint(other, "a", {.ok = 1, .breaker = ClientBreaker::kClosed});
+  board_.Hint(other, "b", {.ok = 1, .breaker = ClientBreaker::kHalfOpen});
+  EXPECT_EQ(board_.BreakerOf("a"), ClientBreaker::kOpen);
+  EXPECT_EQ(board_.BreakerOf("b"), ClientBreaker::kHalfOpen);
+  board_.Hint(one, "a", {.ok = 1});  // a client that does not speak of it
+  EXPECT_EQ(board_.BreakerOf("a"), ClientBreaker::kOpen);
+  board_.Hint(one, "a", {.ok = 1, .breaker = ClientBreaker::kClosed});
+  EXPECT_EQ(board_.BreakerOf("a"), ClientBreaker::kClosed);
+  clock_.Advance(absl::Minutes(2));
+  EXPECT_EQ(board_.BreakerOf("a"), ClientBreaker::kUntold);
+}
+
 class PlacementTest : public ::testing::Test {
  protected:
   PlacementTest()
