@@ -64,6 +64,17 @@ WHENS=(before middle after restore)
 @test "a provider that answers 503 before and during a dump" { start_hog 2; outage a unavailable before; outage c throttling middle; }
 @test "a provider that says nothing" { start_hog 3; outage a silent middle; outage b silent restore; }
 @test "a provider at 100 kB/s" { start_hog 4; outage a slow middle; outage a slow after; }
+@test "bytes that move are progress: no pack is stored within the time that nothing may move" {
+  tell_cloud a listen '{"on": false}'
+  tell_cloud b pace '{"bytes_per_s": 1500000}'
+  tell_cloud c pace '{"bytes_per_s": 1500000}'
+  stop_daemon
+  CEDANA_CHECKPOINT_RESUME_TIMEOUT=4s start_daemon
+  cedana run process -j hog -o "$T/hog.log" -- "$WORKLOADS/memhog" --mib 20 --seed 8
+  wait_for 60 grep -q '^ready' "$T/hog.log"
+  cedana dump job hog --dir cedana://e2e --compression none --streams 1 --leave-running
+}
+
 @test "a full provider" { start_hog 5; outage a full before; outage b full middle; }
 @test "a provider that is gone after a dump, and in the middle of a restore" { start_hog 6; outage a killed after; outage b refusing restore; }
 

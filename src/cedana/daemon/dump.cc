@@ -83,8 +83,7 @@ absl::StatusOr<DumpResult> DumpOperation::Run(const base::Context& context) {
   absl::Status status = ready;
   if (ready.ok()) {
     StallWatch watch(
-        context, services_.stop,
-        [this] { return save_->progress().image_bytes + save_->progress().stored_bytes; },
+        context, services_.stop, [this] { return save_->moved_bytes(); },
         [this](const absl::Status& reason) { Cancel(reason); });
     // CRIU freezes the tree, its pages flow through save; without leave_running the post-dump hook
     // holds it until the commit is answered.

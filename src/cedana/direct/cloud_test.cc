@@ -10,6 +10,7 @@
 #include "cedana/direct/direct_backend.h"
 #include "core/base/fd.h"
 #include "core/base/json.h"
+#include "core/codec/crc32c.h"
 #include "core/objstore/memory_store.h"
 #include "core/objstore/testing/azure_imposter.h"
 #include "core/objstore/testing/gcs_imposter.h"
@@ -152,6 +153,18 @@ TEST_P(DirectCloud, SavesListsLoadsDeletesAndCollects) {
   EXPECT_EQ(report->kept_checkpoints, 1u);
   EXPECT_EQ(report->packs, 0u);
   EXPECT_EQ(*Load(*a, "two"), "small");
+}
+
+TEST_P(DirectCloud, BytesThatLeaveAreProgress) {
+  const auto backend = Open();
+  const auto sink = backend->OpenSink(base::DrawId<base::SaveId>(base::SystemRandom()));
+  const std::string noise = Noise(1 << 20);
+  const std::span<const uint8_t> pack(reinterpret_cast<const uint8_t*>(noise.data()), noise.size());
+  EXPECT_EQ(sink->moved_bytes(), 0u);
+  ASSERT_TRUE(
+      sink->Put({}, base::DrawId<base::PackId>(base::SystemRandom()), pack, codec::Crc32c(pack))
+          .ok());
+  EXPECT_GE(sink->moved_bytes(), pack.size());
 }
 
 TEST_P(DirectCloud, CheckWritesReadsListsAndDeletes) {

@@ -21,7 +21,8 @@ namespace cedana::direct {
 // acknowledged byte: that bounds `data`, which must have given up before.
 struct DirectOptions {
   base::RetryPolicy calls{.give_up_after = absl::Seconds(10)};
-  base::RetryPolicy data{.give_up_after = absl::Seconds(25), .bounds_attempts = false};
+  base::RetryPolicy data{
+      .give_up_after = absl::Seconds(25), .bounds_attempts = false, .attempts_min = 2};
   absl::Duration data_stall = absl::Seconds(10);  // two of them fit into `data`
   absl::Duration probe_timeout = absl::Seconds(30);
   Times times;

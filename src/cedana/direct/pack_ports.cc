@@ -33,7 +33,13 @@ absl::StatusOr<std::vector<std::string>> DirectSink::Put(const base::Context& co
   CEDANA_RETURN_IF_ERROR(context.Check());
   if (bytes.size() > base::kPackBytesMax) return absl::InvalidArgumentError("pack too large");
   const objstore::ObjectKey key = PackKey(pack);
-  const absl::Status put = store_.Put(context, key, bytes, {.crc32c = crc32c});
+  uint64_t counted = 0;  // of the present attempt
+  const auto on_progress = [&](uint64_t moved) {
+    moved_bytes_ += moved > counted ? moved - counted : 0;
+    counted = moved;
+  };
+  const absl::Status put =
+      store_.Put(context, key, bytes, {.crc32c = crc32c, .on_progress = on_progress});
   if (absl::IsAlreadyExists(put)) {
     CEDANA_ASSIGN_OR_RETURN(const bool same, IsSame(context, store_, key, bytes.size(), crc32c));
     if (!same) return put;

@@ -1,6 +1,8 @@
 // The two ports for packs, straight over one object store.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 
 #include "cedana/direct/retrying_store.h"
@@ -19,10 +21,12 @@ class DirectSink : public transfer::PackSink {
                                                const base::PackId& pack,
                                                std::span<const uint8_t> bytes,
                                                uint32_t crc32c) override;
+  uint64_t moved_bytes() const override { return moved_bytes_; }
 
  private:
   RetryingStore& store_;
   const std::string provider_;
+  std::atomic<uint64_t> moved_bytes_{0};
 };
 
 // Thread-safe. Borrows the store.

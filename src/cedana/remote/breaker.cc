@@ -40,6 +40,7 @@ void Breaker::Trip(absl::Duration now) {
   open_ = true;
   probe_out_ = false;
   retry_at_ = now + pause_;
+  opened_at_ = now;
 }
 
 void Breaker::Throttle(absl::Duration now, absl::Duration retry_after) {

@@ -56,6 +56,8 @@ class Breaker {
   absl::Duration retry_at() const { return retry_at_; }
   // Zero or how long it is still to be left alone by request.
   absl::Duration ThrottledFor(absl::Duration now) const;
+  // The last opening; only while it is not closed.
+  absl::Duration opened_at() const { return opened_at_; }
   int failures_in_row() const { return failures_; }
 
  private:
@@ -66,6 +68,7 @@ class Breaker {
   int damages_ = 0;
   absl::Duration pause_;  // of the last opening; zero: none lately
   absl::Duration retry_at_;
+  absl::Duration opened_at_;
   absl::Duration closed_at_;
   absl::Duration damaged_at_ = -absl::InfiniteDuration();
   absl::Duration throttled_until_ = -absl::InfiniteDuration();

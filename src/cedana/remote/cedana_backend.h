@@ -19,8 +19,8 @@ namespace cedana::remote {
 // acknowledged byte: that bounds `put`, which must have given up before.
 struct RemoteOptions {
   RetryPolicy call{.give_up_after = absl::Seconds(10)};
-  RetryPolicy put{.give_up_after = absl::Seconds(25), .bounds_attempts = false};
-  RetryPolicy read{.give_up_after = absl::Seconds(25), .bounds_attempts = false};
+  RetryPolicy put{.give_up_after = absl::Seconds(25), .bounds_attempts = false, .attempts_min = 2};
+  RetryPolicy read{.give_up_after = absl::Seconds(25), .bounds_attempts = false, .attempts_min = 2};
   // No byte moved for this long ends an upload or read. Two of them fit into `put`.
   absl::Duration data_stall = absl::Seconds(10);
   absl::Duration probe_timeout = absl::Seconds(30);

@@ -20,6 +20,7 @@ GrantSink::GrantSink(const base::SaveId& save, const HttpApi* api, http::Client*
   shared_.health = health;
   shared_.policy = policy;
   shared_.services = services;
+  shared_.moved_bytes = &moved_bytes_;
   shared_.last_success = [this] {
     // Who gives up so long after the last success is patient for longer when that seems later.
     return absl::Nanoseconds(last_success_ns_.load(std::memory_order_relaxed) +

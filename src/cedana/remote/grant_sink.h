@@ -36,6 +36,7 @@ class GrantSink : public transfer::PackSink {
                                                uint32_t crc32c) override;
 
   void SetPatience(absl::Duration patience) override;
+  uint64_t moved_bytes() const override { return moved_bytes_; }
 
   // For tests: how often progress is looked at, and the least chance of copies beyond `ack`.
   void SetTimes(absl::Duration tick, absl::Duration extra_copies_min) {
@@ -50,6 +51,7 @@ class GrantSink : public transfer::PackSink {
   const base::SaveId save_;
   const HttpApi* const api_;
   UploadShared shared_;
+  std::atomic<uint64_t> moved_bytes_{0};
   std::atomic<int64_t> last_success_ns_;      // Monotonic
   std::atomic<int64_t> more_patience_ns_{0};  // than the policy's
 };

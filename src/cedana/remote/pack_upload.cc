@@ -268,9 +268,14 @@ void PackUpload::Start(Place& place) {
   place.outcome.reset();
   place.thread = base::Thread(absl::StrCat("put-", place.grant.provider), [this, context, &place] {
     ProviderHealth::Transfer& transfer = *place.transfer;
-    absl::Status status =
-        UploadUnderGrant(context, *shared_.data_client, place.grant, bytes_, crc32c_,
-                         [&transfer](uint64_t moved) { transfer.Progress(moved); });
+    uint64_t counted = 0;
+    absl::Status status = UploadUnderGrant(context, *shared_.data_client, place.grant, bytes_,
+                                           crc32c_, [&](uint64_t moved) {
+                                             transfer.Progress(moved);
+                                             if (moved <= counted) return;
+                                             *shared_.moved_bytes += moved - counted;
+                                             counted = moved;
+                                           });
     transfer.End(absl::IsDeadlineExceeded(status) ? absl::CancelledError("") : status);
     absl::MutexLock lock(&mutex_);
     place.outcome = std::move(status);

@@ -15,6 +15,7 @@
 //   waits for a service that is away, until a grant is refused or expires.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -47,6 +48,7 @@ struct UploadShared {
   ProviderHealth* health = nullptr;
   RetryPolicy policy;
   Services services;
+  std::atomic<uint64_t>* moved_bytes = nullptr;  // all uploads add what has left
   // When a pack of this save was last stored (Monotonic): moves the give-up time.
   std::function<absl::Duration()> last_success;
   absl::Duration tick = absl::Milliseconds(200);  // how often progress is looked at

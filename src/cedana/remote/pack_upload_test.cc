@@ -98,6 +98,12 @@ TEST_F(PackUploadTest, CopiesGoUpInParallelAndNoMoreThanNeeded) {
   EXPECT_EQ(service_.Requests("PUT /objects/q")[0].body, bytes_);
 }
 
+TEST_F(PackUploadTest, TheBytesOfAllCopiesAreProgress) {
+  EXPECT_EQ(sink_.moved_bytes(), 0u);
+  EXPECT_THAT(*Put(), ElementsAre("p", "q"));
+  EXPECT_GE(sink_.moved_bytes(), 2 * bytes_.size());
+}
+
 TEST_F(PackUploadTest, CopiesLieInDifferentFailureDomains) {
   Offer(2, 2, {{"p", "aws"}, {"q", "aws"}, {"r", "gcs"}});
   EXPECT_THAT(*Put(), ElementsAre("p", "r"));

@@ -319,7 +319,11 @@ bool ProviderHealth::JudgeLag(Transfer& transfer, absl::Duration now) {
     transfer.lagging_ = now - transfer.started_ >=
                         std::min(std::max(2 * usual, rules_.probe_leash_min), rules_.stall);
   } else {
-    transfer.lagging_ = now - transfer.moved_at_ >= rules_.stall ||
+    // What was under way when the breaker opened is in the same trouble as what opened it. One that
+    // began afterwards was sent here because no other was left.
+    const bool overtaken = home.breaker.State(now) != BreakerState::kClosed &&
+                           home.breaker.opened_at() >= transfer.started_;
+    transfer.lagging_ = overtaken || now - transfer.moved_at_ >= rules_.stall ||
                         (OthersProgress(home, now) && IsSlow(transfer, now));
   }
   if (!transfer.lagging_) return false;

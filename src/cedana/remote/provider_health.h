@@ -8,9 +8,9 @@
 //   … transfer->Progress(moved); … if (transfer->Lagging()) send the pack elsewhere as well …
 //   transfer->End(status);
 //
-// A transfer lags when for three seconds no byte of it moved, or when it moved at less than a tenth
-// of the provider's own earlier rate while another provider progresses. When all that a provider
-// has under way lags, its breaker opens (breaker.h).
+// A transfer lags when for three seconds no byte of it moved, when it moved at less than a tenth of
+// the provider's own earlier rate while another provider progresses, or when the provider's breaker
+// has opened meanwhile. When all that a provider has under way lags, its breaker opens (breaker.h).
 //
 // Pure logic on an injected clock; no waiting, no network.
 #pragma once

@@ -96,6 +96,19 @@ TEST_F(ProviderHealthTest, SteadyProgressIsNoLagHoweverSlowWhereNobodyIsFaster) 
   EXPECT_FALSE(Run(*transfer, &moved, 1000, absl::Minutes(5)));
 }
 
+TEST_F(ProviderHealthTest, WhatIsUnderWayWhenTheBreakerOpensLags) {
+  const Transfer before = health_.Begin("p", Direction::kUpload, kPack);
+  Fail("p", kDown, 4);
+  before->Progress(100);
+  EXPECT_FALSE(before->Lagging());
+  Fail("p", kDown, 1);
+  EXPECT_TRUE(before->Lagging());
+  // Sent there all the same, because all others are open as well.
+  Wait(absl::Milliseconds(100));
+  const Transfer after = health_.Begin("p", Direction::kUpload, kPack);
+  EXPECT_FALSE(after->Lagging());
+}
+
 TEST_F(ProviderHealthTest, OneHungTransferAmongMovingOnesLagsAloneAndOpensNothing) {
   const Transfer hung = health_.Begin("p", Direction::kUpload, kPack);
   const Transfer moving = health_.Begin("p", Direction::kUpload, kPack);

@@ -62,7 +62,8 @@ absl::StatusOr<absl::Duration> Retry::Plan(const absl::Status& failure, bool rep
   // and answers none is given up in time; one repeat is granted all the same.
   const absl::Duration next_end =
       now + wait + (attempts_ > 1 ? now - attempt_started_ : absl::ZeroDuration());
-  if (cut || next_end >= GiveUpAt()) {
+  const bool owed = attempts_ < policy_.attempts_min && wait < policy_.give_up_after;
+  if (cut || (!owed && next_end >= GiveUpAt())) {
     return absl::UnavailableError(absl::StrCat(
         failure.message(), " (gave up after ", attempts_, " attempt", attempts_ == 1 ? "" : "s",
         " in ", absl::FormatDuration(absl::Trunc(now - started_, absl::Milliseconds(100))), ")"));

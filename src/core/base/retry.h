@@ -28,6 +28,10 @@ struct RetryPolicy {
   // The give-up time cuts an attempt in the middle. Not for bulk data, where an attempt that makes
   // progress may take long; there the client's stall timeout ends one that does not.
   bool bounds_attempts = true;
+  // So many attempts are made however long they took, unless the peer asks to be left alone for
+  // longer. For bulk data: one that moved for longer than the give-up time and is cut then has its
+  // repeat.
+  int attempts_min = 1;
 };
 
 // Time and chance, injected (I7). Both outlive whoever holds this.

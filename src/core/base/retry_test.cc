@@ -81,6 +81,22 @@ TEST(Retry, BoundsAttemptsByTheGiveUpTime) {
   EXPECT_EQ(Retry(bulk, {}, {}).AttemptContext().Remaining(), absl::InfiniteDuration());
 }
 
+TEST(Retry, AnAttemptThatMovedForLongHasItsRepeat) {
+  RetryPolicy bulk = kFast;
+  bulk.bounds_attempts = false;
+  bulk.attempts_min = 2;
+  Retry retry(bulk, {}, {});
+  (void)retry.AttemptContext();
+  SystemClock().Sleep(bulk.give_up_after);
+  EXPECT_TRUE(retry.Wait(kDown, true).ok());
+  (void)retry.AttemptContext();
+  EXPECT_TRUE(absl::IsUnavailable(retry.Wait(kDown, true)));
+  // Who asks to be left alone for longer is not waited for.
+  Retry told(bulk, {}, {});
+  (void)told.AttemptContext();
+  EXPECT_TRUE(absl::IsUnavailable(told.Wait(WithRetryAfter(kDown, absl::Seconds(60)), true)));
+}
+
 TEST(Retry, ANeighboursSuccessMovesTheEnd) {
   RetryPolicy policy = kFast;
   policy.give_up_after = absl::Milliseconds(30);

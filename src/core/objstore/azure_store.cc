@@ -83,6 +83,7 @@ struct AzureStore::Ask {
   http::Headers headers;
   std::span<const uint8_t> body;
   bool has_body = false;
+  std::function<void(uint64_t)> on_progress;
   std::function<absl::Status(std::span<const uint8_t>)> on_body;
 };
 
@@ -157,6 +158,7 @@ absl::StatusOr<http::ClientResponse> AzureStore::Send(const base::Context& conte
   request.headers.emplace_back("x-ms-version", kAzureVersion);
   request.body = ask.body;
   request.has_body = ask.has_body;
+  request.on_progress = ask.on_progress;
   request.expect_continue = ask.body.size() >= kExpectContinueBytes;
   request.on_body = ask.on_body;
   request.body_bytes_max = kPageBytesMax;
@@ -191,6 +193,7 @@ absl::Status AzureStore::Put(const base::Context& context, const ObjectKey& key,
     return absl::DataLossError(absl::StrCat(key.text(), ": crc32c differs"));
   }
   Ask ask{.method = "PUT", .blob = BlobName(key), .body = bytes, .has_body = true};
+  ask.on_progress = options.on_progress;
   ask.headers = {{"Content-Type", "application/octet-stream"},
                  {"Content-MD5", ContentMd5(AsText(bytes))},
                  {"x-ms-blob-type", "BlockBlob"},

@@ -60,6 +60,7 @@ std::optional<uint32_t> GcsStore::ChecksumOf(const http::ClientResponse& respons
 absl::Status GcsStore::Put(const base::Context& context, const ObjectKey& key,
                            std::span<const uint8_t> bytes, const PutOptions& options) {
   Ask ask{.method = "PUT", .name = url_.ObjectName(key.text()), .body = bytes, .has_body = true};
+  ask.on_progress = options.on_progress;
   ask.headers = ChecksumHeader(options.crc32c.value_or(codec::Crc32c(bytes)));
   if (options.create_only) ask.headers.emplace_back("x-goog-if-generation-match", "0");
   return Send(context, ask).status();

@@ -44,6 +44,8 @@ struct ObjectInfo {
 struct PutOptions {
   bool create_only = true;         // kAlreadyExists when there is one
   std::optional<uint32_t> crc32c;  // refused with kDataLoss when the bytes differ
+  // As http::ClientRequest has it: bytes that have left so far. A directory never calls it.
+  std::function<void(uint64_t moved)> on_progress;
 };
 
 // A request that somebody else may send in our name, exactly so: its query or headers carry the

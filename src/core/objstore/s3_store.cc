@@ -67,6 +67,7 @@ absl::Status S3Store::Put(const base::Context& context, const ObjectKey& key,
                           std::span<const uint8_t> bytes, const PutOptions& options) {
   if (bytes.size() > kPutBytesMax) return absl::InvalidArgumentError("more than one PUT takes");
   Ask ask{.method = "PUT", .name = url_.ObjectName(key.text()), .body = bytes, .has_body = true};
+  ask.on_progress = options.on_progress;
   if (url_.checksums) {
     ask.headers.emplace_back(kChecksumHeader,
                              Crc32cText(options.crc32c.value_or(codec::Crc32c(bytes))));

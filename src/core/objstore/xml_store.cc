@@ -85,6 +85,7 @@ absl::StatusOr<http::ClientResponse> XmlStore::Exchange(const base::Context& con
   request.method = ask.method;
   request.body = ask.body;
   request.has_body = ask.has_body;
+  request.on_progress = ask.on_progress;
   request.expect_continue = ask.body.size() >= kExpectContinueBytes;
   request.on_body = ask.on_body;
   request.body_bytes_max = kPageBytesMax;

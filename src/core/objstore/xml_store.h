@@ -42,6 +42,7 @@ class XmlStore : public ObjectStore {
     http::Headers more_headers;
     std::span<const uint8_t> body;
     bool has_body = false;
+    std::function<void(uint64_t)> on_progress;
     std::function<absl::Status(std::span<const uint8_t>)> on_body;
   };
 

@@ -29,6 +29,10 @@ class PackSink {
   // From now on a Put may go on so long without any success; before, as long as the sink was made
   // for. Also for those under way.
   virtual void SetPatience(absl::Duration patience) { (void)patience; }
+
+  // Bytes that have left for the storage so far, further copies and repeats included: says that
+  // something moves, not how much is stored. Any thread.
+  virtual uint64_t moved_bytes() const { return 0; }
 };
 
 }  // namespace cedana::transfer

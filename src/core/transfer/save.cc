@@ -75,6 +75,9 @@ class SaveFlow final : public Save {
   void Abort(absl::Status reason) override;
   void SetPatience(absl::Duration patience) override { sink_->SetPatience(patience); }
   const SaveProgress& progress() const override { return progress_; }
+  uint64_t moved_bytes() const override {
+    return progress_.image_bytes + progress_.stored_bytes + sink_->moved_bytes();
+  }
   const std::string& path() const override { return begun_.path; }
 
  private:

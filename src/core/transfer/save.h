@@ -79,6 +79,8 @@ class Save {
   virtual void SetPatience(absl::Duration patience) = 0;
 
   virtual const SaveProgress& progress() const = 0;
+  // Grows while anything moves, into the pipeline or out to the storage: deadlines follow it (I8).
+  virtual uint64_t moved_bytes() const = 0;
   virtual const std::string& path() const = 0;  // the final one
 };
 
