@@ -80,7 +80,7 @@ const std::vector<KeySpec>& Table() {
       {"slurm.db_port", kInt, "3306", {}, false, "its port"},
       {"slurm.db_socket", kText, "", {}, false, "its socket"},
       {"slurm.unprivileged", kBool, "false", {}, false, "Slurm jobs without root"},
-      {"socket.group", kText, "", {}, false, "group that owns the daemon's socket; empty: root's"},
+      {"socket.group", kText, "", {}, false, "group that owns the daemon's socket; empty: root's. Whoever may open it has root's power over jobs"},
       {"socket.mode", kText, "0600", {}, false, "mode of the daemon's socket, octal"},
       {"storage.key_file", kText, "", {}, false, "file with the key (64 hex digits) that seals checkpoints in `s3://`, `gcs://`, `azure://` and `file://`; empty: the key lies in the bucket"},
   };

@@ -84,6 +84,9 @@ absl::Status ErrorOf(absl::string_view what, const http::ClientResponse& respons
   StatusCode meaning = Meaning(response.status, code);
   // "Not there" is believed only from who speaks our interface.
   if (meaning == StatusCode::kNotFound && code.empty()) meaning = StatusCode::kFailedPrecondition;
+  // So is "not done": a proxy says 503 as well when it has passed the request on and its connection
+  // was cut before the answer.
+  if (response.status == 503 && code.empty()) meaning = StatusCode::kUnknown;
   absl::Status status(meaning, message.empty()
                                    ? absl::StrCat(what, " answers HTTP ", response.status)
                                    : absl::StrCat(what, ": ", message));

@@ -135,6 +135,8 @@ TEST_F(HttpCatalogTest, ACommitWhoseAnswerIsLostIsUnknown) {
        {Reply{200, base::DumpJson(CheckpointJson("a")), {}, Kind::kCut},
         Reply{200, "garbage", {}, Kind::kAnswer}, Reply{200, "{}", {}, Kind::kAnswer},
         ErrorReply(500, "internal", "oops"), Reply{504, "", {}, Kind::kAnswer},
+        // Of a proxy, which may have passed the request on.
+        Reply{503, "upstream connect error", {}, Kind::kAnswer},
         Reply{200, "", {}, Kind::kHang}}) {
     service_.On("POST /v3/saves/", {reply});
     const absl::Status status =
