@@ -96,6 +96,13 @@ start_all() {
 job_pid() { cedana job list -o json | jq -r --arg j "$1" '.[] | select(.id == $j) | .pid'; }
 job_status() { cedana job list -o json | jq -r --arg j "$1" '.[] | select(.id == $j) | .status'; }
 
+# flip_bit FILE OFFSET [BIT]
+flip_bit() {
+  local before
+  before=$(xxd -s "$2" -l 1 -p "$1")
+  printf "\\x$(printf %02x $((0x$before ^ (1 << ${3:-0}))))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 is_running() {
   local state
   state=$(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 1

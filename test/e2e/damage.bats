@@ -18,8 +18,7 @@ teardown() { common_teardown; }
     object=${objects[RANDOM % ${#objects[@]}]}
     offset=$(((RANDOM * 32768 + RANDOM) % $(stat -c %s "$object")))
     before=$(xxd -s "$offset" -l 1 -p "$object")
-    printf "\\x$(printf %02x $((0x$before ^ (1 << RANDOM % 8))))" |
-      dd of="$object" bs=1 seek="$offset" conv=notrunc status=none
+    flip_bit "$object" "$offset" $((RANDOM % 8))
     if run cedana restore job hog && [[ $status -eq 0 ]]; then
       # The bit lies where no restore looks (a pack's trailer): then everything must be whole.
       whole=$((whole + 1))

@@ -57,7 +57,7 @@ outage() {
 
 # `throttling` and `unavailable` differ in what the provider asks for, `killed` and `refusing` in
 # what happens to connections that are open.
-HOWS=(killed refusing unavailable throttling silent slow full)
+HOWS=(killed refusing unavailable throttling silent slow full lying)
 WHENS=(before middle after restore)
 
 @test "a provider that is gone in the middle of a dump" { start_hog 1; outage b killed middle; }
@@ -87,6 +87,41 @@ WHENS=(before middle after restore)
   heal_cloud b
   restore_hog
   heal_cloud a
+}
+
+# A bit in the middle of two packs at a, which is the fastest.
+@test "damaged copies are read past, told, and replaced" {
+  local object pace i damaged=() sums=()
+  start_hog 10
+  for pace in b c; do tell_cloud "$pace" pace '{"latency_ms": 60}'; done
+  dump_hog
+  wait_for 60 fully_replicated
+  wait_for 60 a_is_the_fastest
+  for object in $(find "$T/cloud-a/s" -type f -size +1M | sort | head -n 2); do
+    damaged+=("$object")
+    sums+=("$(sha256sum <"$object")")
+    flip_bit "$object" $(($(stat -c %s "$object") / 2))
+    [[ $(sha256sum <"$object") != "${sums[-1]}" ]]
+  done
+  ((${#damaged[@]} == 2))
+  restore_hog
+  grep -q 'a copy of a pack is bad.*provider=a' "$HOST/daemon.log" || fail "$(cat "$HOST/daemon.log")"
+  for i in 0 1; do
+    wait_for 60 eval "[[ \$(sha256sum <'${damaged[i]}') == '${sums[i]}' ]]"
+  done
+  [[ $(metric damaged_shards_total) -eq 2 ]]
+  wait_for 60 fully_replicated
+}
+
+a_is_the_fastest() {
+  storage status -o json | jq -e '[.providers[] | {(.name): .latency_ms}] | add |
+    .a > 0 and .a < 30 and .b > 30 and .c > 30' >/dev/null
+}
+
+# metric NAME: the service's, without a label.
+metric() {
+  curl -sS -H "Authorization: Bearer $(cat "$T/storage/operator-token")" "$CEDANA_URL/metrics" |
+    awk -v name="cedana_storage_$1" '$1 == name { print $2 }'
 }
 
 @test "outages drawn from seeds, one after the other" {

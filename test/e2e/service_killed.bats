@@ -12,7 +12,7 @@ setup() {
 teardown() { common_teardown; }
 
 @test "kill -9 of the service at random moments of dumps and restores" {
-  local round pid worker url
+  local round pid worker url urls
   RANDOM=5
   cedana run process -j hog -o "$T/hog.log" -- "$WORKLOADS/memhog" --mib "$(tries 120 400)"
   wait_for 60 grep -q '^ready' "$T/hog.log"
@@ -46,7 +46,9 @@ teardown() { common_teardown; }
   # Everything that was said to be durable can be restored.
   cedana job kill hog
   wait_for 20 ended "$(job_pid hog)"
-  for url in $(cedana job checkpoint list hog -o json | jq -r '.[].path // .[].url'); do
+  mapfile -t urls < <(cedana job checkpoint list hog -o json | jq -r '.[].path')
+  ((${#urls[@]} > 0))
+  for url in "${urls[@]}"; do
     restored --path "$url" || fail "$url is lost"
     cedana job kill hog
     wait_for 20 ended "$(job_pid hog)"
