@@ -45,7 +45,6 @@ absl::StatusOr<daemon_api::DumpReq> MakeDumpRequest(const config::Config& config
   if (flags.streams < 0) return absl::InvalidArgumentError("--streams must be 0 or more");
   request.set_streams(flags.streams != 0 ? flags.streams
                                          : static_cast<int>(config.Int("checkpoint.streams")));
-  request.set_async(config.Bool("checkpoint.async"));
   request.set_name(flags.name);
   request.set_action(daemon_api::DUMP);
   request.set_operationid(DrawOperationId());
