@@ -322,6 +322,15 @@ TEST_F(CliTest, RestoreJobSendsWhatWasAskedAndPrintsTheMessage) {
   EXPECT_FALSE(request.attachable());
 }
 
+TEST_F(CliTest, TheSettingForDumpsIsOnlyADefaultForWhatIsLookedFor) {
+  const std::string config = R"({"checkpoint.dir": "s3://b/f"})";
+  Cedana({"--config", config, "restore", "job", "j"});
+  EXPECT_EQ(daemon().restore_request.dir(), "");
+  EXPECT_EQ(daemon().restore_request.defaultdir(), "s3://b/f");
+  Cedana({"restore", "job", "j"});
+  EXPECT_EQ(daemon().restore_request.defaultdir(), "");  // a folder of this machine
+}
+
 class SeveralJobsTest : public CliTest {
  protected:
   SeveralJobsTest() {

@@ -38,7 +38,7 @@ const std::vector<KeySpec>& Table() {
       {"checkpoint.async", kBool, "false", {}, false, "answer a dump before its upload has ended", kUnused},
       {"checkpoint.commit_timeout", kTime, "30s", {}, false, "how long a frozen process waits for the commit's answer before it runs on"},
       {"checkpoint.compression", kText, "none", {}, false, "`none`, `lz4`, `zstd`, `gzip` or `zlib`"},
-      {"checkpoint.dir", kText, "/tmp", {}, false, "where dumps go without `--dir`, such as `cedana://my-checkpoints`"},
+      {"checkpoint.dir", kText, "/tmp", {}, false, "where dumps go without `--dir`, such as `cedana://my-checkpoints`, and where jobs are looked for besides what the daemon has recorded"},
       {"checkpoint.memory_limit", kUint, "256", {}, false, "MiB for everything in flight in the daemon, at least 128; from 256 on two dumps or restores run at once and each gets half, below one at a time"},
       {"checkpoint.resume_timeout", kTime, "10m", {}, false, "how long the upload behind a running process may go without progress"},
       {"checkpoint.stream_memory_limit", kUint, "0", {}, false, "MB of spool that a dump may use on top of `checkpoint.memory_limit`", kUnused},
