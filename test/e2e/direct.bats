@@ -43,12 +43,12 @@ use_azure() {
 }
 
 # main_job SCHEME URL: check, dump, list, restore, delete, collect; at the end nothing is listed.
+# No setting names the URL after the check: where the checkpoints lie the daemon remembers itself.
 main_job() {
   local pid id
-  export CEDANA_CHECKPOINT_DIR=$2
   cedana plugin install "storage/$1"
   start_daemon
-  run cedana check --full
+  CEDANA_CHECKPOINT_DIR=$2 run cedana check --full
   echo "$output"
   [[ $output == *"storage probe"*" ms"* ]]
   cedana run process -j one -o "$T/one.log" -- "$WORKLOADS/counter" 0.1

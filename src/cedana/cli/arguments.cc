@@ -11,7 +11,7 @@ namespace {
 
 constexpr GlobalFlag kGlobalFlags[] = {
     {"--address", "socket of the daemon (setting address)", true},
-    {"--protocol", "unix or tcp (setting protocol)", true},
+    {"--protocol", "unix; tcp through a forwarder (setting protocol)", true},
     {"--config", "JSON merged over the configuration file, for this call", true},
     {"--config-dir", "folder that holds config.json", true},
     {"--init-config", "write the configuration file with defaults and environment first", false},

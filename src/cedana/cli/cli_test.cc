@@ -215,11 +215,11 @@ TEST_F(DumpTest, PrintsTheSummaryOnStderrAndThePathLast) {
 TEST_F(DumpTest, SaysHowLongARunningProcessWasFrozen) {
   daemon().dump_response.mutable_summary()->set_leftrunning(true);
   daemon().dump_response.mutable_summary()->set_frozenmicros(31'000);
-  daemon().dump_response.mutable_summary()->set_durability("captured");
+  daemon().dump_response.mutable_summary()->set_durability("endangered");
   const Result result = Cedana({"dump", "process", "7", "--leave-running", "-d", "cedana://ci"});
   EXPECT_EQ(
       result.err,
-      "process 7: 312 MiB, stored 104 MiB (new 104 MiB), 347 MiB/s, frozen 31 ms, captured\n");
+      "process 7: 312 MiB, stored 104 MiB (new 104 MiB), 347 MiB/s, frozen 31 ms, endangered\n");
   EXPECT_TRUE(daemon().dump_request.criu().leave_running());
   EXPECT_EQ(daemon().dump_request.details().process().pid(), 7u);
 }
@@ -320,6 +320,15 @@ TEST_F(CliTest, RestoreJobSendsWhatWasAskedAndPrintsTheMessage) {
   EXPECT_EQ(request.pidfile(), "/tmp/p");
   EXPECT_TRUE(request.criu().tcp_close());
   EXPECT_FALSE(request.attachable());
+}
+
+TEST_F(CliTest, TheSettingForDumpsIsOnlyADefaultForWhatIsLookedFor) {
+  const std::string config = R"({"checkpoint.dir": "s3://b/f"})";
+  Cedana({"--config", config, "restore", "job", "j"});
+  EXPECT_EQ(daemon().restore_request.dir(), "");
+  EXPECT_EQ(daemon().restore_request.defaultdir(), "s3://b/f");
+  Cedana({"restore", "job", "j"});
+  EXPECT_EQ(daemon().restore_request.defaultdir(), "");  // a folder of this machine
 }
 
 class SeveralJobsTest : public CliTest {

@@ -8,7 +8,6 @@
 #include "cedana/cli/flags.h"
 #include "cedana/cli/watch_internal.h"
 #include "cedana/cli/yaml.h"
-#include "cedana/plugin/storage_url.h"
 #include "core/base/status.h"
 
 namespace cedana::cli {
@@ -33,8 +32,8 @@ absl::StatusOr<daemon_api::DumpReq> MakeDumpRequest(const config::Config& config
   if (!flags.dir.empty()) {
     CEDANA_RETURN_IF_ERROR(CheckStorageUrl("--dir", flags.dir));
     request.set_dir(flags.dir);
-  } else if (plugin::ParseStorageUrl(config.Text("checkpoint.dir")).ok()) {
-    request.set_dir(config.Text("checkpoint.dir"));
+  } else {
+    request.set_dir(DefaultDir(config));
   }
   CEDANA_RETURN_IF_ERROR(CheckCompression(flags.compression));
   request.set_compression(flags.compression);
@@ -45,7 +44,6 @@ absl::StatusOr<daemon_api::DumpReq> MakeDumpRequest(const config::Config& config
   if (flags.streams < 0) return absl::InvalidArgumentError("--streams must be 0 or more");
   request.set_streams(flags.streams != 0 ? flags.streams
                                          : static_cast<int>(config.Int("checkpoint.streams")));
-  request.set_async(config.Bool("checkpoint.async"));
   request.set_name(flags.name);
   request.set_action(daemon_api::DUMP);
   request.set_operationid(DrawOperationId());

@@ -71,6 +71,11 @@ absl::Status CheckStorageUrl(const std::string& what, const std::string& url) {
       what, " ", url, " is no storage URL: one such as cedana://my-checkpoints is needed"));
 }
 
+std::string DefaultDir(const config::Config& config) {
+  const std::string& dir = config.Text("checkpoint.dir");
+  return plugin::ParseStorageUrl(dir).ok() ? dir : "";
+}
+
 absl::Status CheckCompression(const std::string& name) {
   if (name.empty() || std::find(std::begin(kCompressions), std::end(kCompressions), name) !=
                           std::end(kCompressions)) {

@@ -26,6 +26,8 @@ absl::StatusOr<uint32_t> ParsePid(const std::string& text);
 absl::StatusOr<int> ParseSignal(const std::string& text);
 // OK for "scheme://…". `what` is the flag or setting, for the error.
 absl::Status CheckStorageUrl(const std::string& what, const std::string& url);
+// The setting checkpoint.dir where it is a storage URL, else empty.
+std::string DefaultDir(const config::Config& config);
 // OK for an empty name (the daemon's setting counts) and the known ones.
 absl::Status CheckCompression(const std::string& name);
 // Relative to the working directory; empty stays empty. The daemon has another one.

@@ -15,7 +15,7 @@ std::string SizeText(uint64_t bytes);
 std::string DurationText(absl::Duration duration);
 // "820 MiB/s"; empty when the time is too short to divide by.
 std::string RateText(uint64_t bytes, absl::Duration duration);
-// Does a checkpoint in this state survive this machine? ("captured" does not.)
+// Are the copies there that the policy asks for at the commit?
 bool IsDurable(absl::string_view durability);
 // "2025-02-19 12:30:36" in `zone`.
 std::string TimeText(int64_t unix_ms, absl::TimeZone zone = absl::LocalTimeZone());

@@ -12,7 +12,6 @@
 #include "cedana/cli/flags.h"
 #include "cedana/cli/watch_internal.h"
 #include "cedana/cli/yaml.h"
-#include "cedana/plugin/storage_url.h"
 #include "core/base/status.h"
 
 namespace cedana::cli {
@@ -43,9 +42,8 @@ absl::StatusOr<daemon_api::RestoreReq> MakeRestoreRequest(const config::Config& 
   if (!flags.dir.empty()) {
     CEDANA_RETURN_IF_ERROR(CheckStorageUrl("--dir", flags.dir));
     request.set_dir(flags.dir);
-  } else if (plugin::ParseStorageUrl(config.Text("checkpoint.dir")).ok()) {
-    request.set_dir(config.Text("checkpoint.dir"));
   }
+  request.set_defaultdir(DefaultDir(config));
   CEDANA_ASSIGN_OR_RETURN(const Caller caller, ThisCaller());
   Describe(caller, &request);
   request.set_type("process");

@@ -48,7 +48,7 @@ class Config {
   // A command-line flag's value: above everything else. kInvalidArgument: of a wrong type.
   absl::Status Set(absl::string_view key, absl::string_view text);
 
-  // Where the daemon listens: `address`, or the protocol's default.
+  // Where commands find the daemon: `address`, or the protocol's default.
   std::string DaemonAddress() const;
 
   const Values& values() const { return values_; }

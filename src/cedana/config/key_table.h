@@ -22,6 +22,7 @@ struct KeySpec {
   std::vector<absl::string_view> env_aliases;  // after CEDANA_<KEY>
   bool secret;                                 // in no log; a file that holds one is 0600
   absl::string_view help;                      // one line, Markdown
+  bool unused = false;  // known, so that files made for the original go through; read by nobody
 };
 
 // Sorted by key. Lives for ever.

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "core/base/fd.h"
 
 namespace cedana::config {
@@ -46,6 +49,30 @@ TEST(KeyTable, RefusesValuesOfAnotherType) {
   EXPECT_FALSE(ParseValue(*FindKey("checkpoint.commit_timeout"), "soon").ok());
   EXPECT_FALSE(CoerceValue(*FindKey("checkpoint.dir"), base::Json(7)).ok());
   EXPECT_FALSE(CoerceValue(*FindKey("checkpoint.dir"), base::Json::object()).ok());
+}
+
+// All of the program's text but this folder's and the tests'.
+std::string ProgramText() {
+  std::string text;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(CEDANA_PROGRAM_DIR)) {
+    const std::string path = entry.path().string();
+    if (!absl::EndsWith(path, ".cc") || absl::EndsWith(path, "_test.cc") ||
+        absl::StrContains(path, "/config/key_table")) {
+      continue;
+    }
+    const absl::StatusOr<std::string> file = base::ReadFile(path);
+    EXPECT_TRUE(file.ok()) << file.status();
+    if (file.ok()) absl::StrAppend(&text, *file);
+  }
+  return text;
+}
+
+TEST(KeyTable, AKeyIsCalledWithoutEffectWhereNobodyReadsIt) {
+  const std::string program = ProgramText();
+  for (const KeySpec& spec : KnownKeys()) {
+    EXPECT_EQ(absl::StrContains(program, absl::StrCat("(\"", spec.key, "\")")), !spec.unused)
+        << spec.key;
+  }
 }
 
 TEST(KeyTable, IsTheTableOfTheDocumentation) {

@@ -68,6 +68,8 @@ Json JobRecord::ToJson() const {
           {"exit_signal", exit.signal},
           {"exit_known", exit.known},
           {"note", note},
+          {"restored_from", restored_from},
+          {"restored_from_ms", restored_from_ms},
           {"created_ms", created_ms}};
 }
 
@@ -95,6 +97,8 @@ JobRecord JobRecord::FromJson(const Json& json) {
   job.exit.signal = static_cast<int>(base::IntOr(json, "exit_signal", 0));
   job.exit.known = base::BoolOr(json, "exit_known", true);
   job.note = base::StringOr(json, "note", "");
+  job.restored_from = base::StringOr(json, "restored_from", "");
+  job.restored_from_ms = base::IntOr(json, "restored_from_ms", 0);
   job.created_ms = base::IntOr(json, "created_ms", 0);
   return job;
 }

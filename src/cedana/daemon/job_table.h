@@ -34,12 +34,17 @@ struct JobRecord {
   std::vector<uint32_t> groups;
   bool ended = false;  // `exit` says how
   runtime::ExitStatus exit;
-  std::string note;  // "committed, but still running: …"
+  std::string note;              // "committed, but still running: …"
+  std::string restored_from;     // URL of the checkpoint that the last restore here took, or empty
+  int64_t restored_from_ms = 0;  // when that was made
   int64_t created_ms = 0;
 
   base::Json ToJson() const;
   static JobRecord FromJson(const base::Json& json);
 };
+
+// Durability of a checkpoint that its storage does not have any more.
+inline constexpr char kGone[] = "gone";
 
 struct CheckpointRecord {
   std::string id;        // hex of base::CheckpointId
@@ -48,7 +53,7 @@ struct CheckpointRecord {
   int64_t time_ms = 0;
   int64_t size = 0;
   int64_t new_bytes = 0;
-  std::string durability;
+  std::string durability;  // as the storage said last, or kGone
 };
 
 // An operation in flight, so that the next daemon can find out how it ended.

@@ -3,7 +3,7 @@
 #include "absl/strings/cord.h"
 
 #include "cedana/daemon/messages_internal.h"
-#include "cedana/daemon/restore.h"
+#include "cedana/daemon/newest.h"
 #include "cedana/runtime/procfs.h"
 
 namespace cedana::daemon {

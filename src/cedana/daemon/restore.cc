@@ -9,10 +9,10 @@
 #include <cerrno>
 #include <utility>
 
-#include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "cedana/daemon/newest.h"
 #include "cedana/daemon/stall_watch.h"
 #include "cedana/runtime/procfs.h"
 #include "core/base/fd.h"
@@ -20,7 +20,6 @@
 #include "core/base/log.h"
 #include "core/base/random.h"
 #include "core/base/status.h"
-#include "daemon_api.h"
 
 namespace cedana::daemon {
 namespace {
@@ -28,33 +27,8 @@ namespace {
 // No byte read from the storage and none taken by CRIU for this long ends a restore.
 constexpr absl::Duration kRestoreStall = absl::Seconds(60);
 constexpr absl::Duration kServedTimeout = absl::Seconds(30);
-constexpr absl::Duration kFindTimeout = absl::Seconds(20);
 constexpr absl::Duration kKillTimeout = absl::Seconds(20);
 constexpr absl::Duration kReapTimeout = absl::Seconds(5);
-
-std::string When(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone());
-}
-
-// In words, and as details for a caller that can ask.
-absl::Status SeveralJobs(const std::string& name, const std::string& scheme,
-                         const std::vector<transfer::CheckpointInfo>& found) {
-  daemon_api::CheckpointChoices choices;
-  std::string text = absl::StrCat("several jobs are called ", name, ", choose one by its path:");
-  for (const transfer::CheckpointInfo& info : found) {
-    daemon_api::CheckpointChoice* const choice = choices.add_choices();
-    choice->set_path(plugin::StorageUrl{scheme, info.path}.ToString());
-    choice->set_user(info.facts.user);
-    choice->set_host(info.facts.host);
-    choice->set_createdmillis(absl::ToUnixMillis(info.created));
-    choice->set_commandline(info.facts.command_line);
-    absl::StrAppend(&text, "\n  ", choice->user(), "@", choice->host(), " ", When(info.created),
-                    "  --path ", choice->path());
-  }
-  absl::Status status = absl::FailedPreconditionError(text);
-  status.SetPayload(kDetailsPayload, absl::Cord(choices.SerializeAsString()));
-  return status;
-}
 
 // Makes an empty regular file where `path` is missing, with the mode and owner it had.
 absl::Status CreateMissingFile(const std::string& path, int mode, uint32_t uid, uint32_t gid) {
@@ -151,52 +125,20 @@ absl::Status RestoreOperation::FindCheckpoint(const base::Context& context) {
     return absl::OkStatus();
   }
   if (request_.job_name.empty()) return absl::InvalidArgumentError("no path provided");
-  std::string uuid;
   if (auto job = services_.jobs->Find(request_.job_name); job.ok()) {
     const JobRecord record = (*job)->record();
     if (Jobs::IsRunning(record)) {
       return absl::FailedPreconditionError(
           absl::StrCat("job ", record.name, " is already running"));
     }
-    uuid = record.uuid;
   }
-  return FindNewest(context, uuid);
-}
-
-// Asks the storage for the newest checkpoint of the job: by its id where this daemon knows the
-// job, else by its name, which several jobs of an organisation may share.
-absl::Status RestoreOperation::FindNewest(const base::Context& context, const std::string& job_id) {
-  transfer::ListQuery query;
-  query.newest_per_job = true;
-  query.job_id = job_id;
-  if (job_id.empty()) query.job_name = request_.job_name;
-  plugin::StorageUrl folder{"cedana", ""};
-  std::string dir = request_.dir;
-  if (dir.empty() && services_.settings->checkpoint_dir.find("://") != std::string::npos) {
-    dir = services_.settings->checkpoint_dir;
-  }
-  if (!dir.empty()) {
-    CEDANA_ASSIGN_OR_RETURN(folder, plugin::ParseStorageUrl(dir));
-    query.prefix = folder.path;
-  }
-  CEDANA_ASSIGN_OR_RETURN(storage_, services_.OpenStorage(folder, operation_));
-  const base::Context bounded = context.WithTimeout(kFindTimeout);
-  CEDANA_ASSIGN_OR_RETURN(auto found, storage_->catalog().List(bounded, query));
-  if (found.empty() && request_.dir.empty() && !query.prefix.empty()) {
-    // The default folder is only where dumps go unless told otherwise; they may lie elsewhere.
-    query.prefix.clear();
-    CEDANA_ASSIGN_OR_RETURN(found, storage_->catalog().List(bounded, query));
-  }
-  if (found.empty()) {
-    if (job_id.empty()) {
-      return absl::NotFoundError(
-          absl::StrCat("job ", request_.job_name, " not found, neither here nor in the storage"));
-    }
-    return absl::FailedPreconditionError(absl::StrCat(
-        "job ", request_.job_name, " has no saved checkpoint. pass in path to override"));
-  }
-  if (found.size() > 1) return SeveralJobs(request_.job_name, folder.scheme, found);
-  url_ = {folder.scheme, found[0].path};
+  CEDANA_ASSIGN_OR_RETURN(const JobSearch search,
+                          SearchFor(services_, request_.job_name, request_.default_dir));
+  CEDANA_ASSIGN_OR_RETURN(NewestCheckpoint newest,
+                          FindNewest(context, OpenerOf(services_, operation_), search, request_.dir));
+  for (const std::string& note : newest.notes) progress_->Note(note);
+  url_ = newest.url;
+  storage_ = std::move(newest.storage);
   return absl::OkStatus();
 }
 
@@ -276,6 +218,8 @@ absl::Status RestoreOperation::PrepareJob() {
   record_.ended = false;
   record_.exit = {};
   record_.note.clear();
+  record_.restored_from = url_.ToString();
+  record_.restored_from_ms = absl::ToUnixMillis(load_->info().created);
   record_.process = {};
   record_.log = !request_.log.empty() ? request_.log : facts_.log;
   record_.folder = services_.jobs->NewShimFolder();

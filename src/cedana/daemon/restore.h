@@ -18,19 +18,17 @@
 namespace cedana::daemon {
 
 struct RestoreRequest {
-  std::string job_name;  // empty: a bare process by path
-  std::string path;      // storage URL; empty: the job's newest checkpoint
-  std::string dir;       // storage URL of the folder to search; empty: everywhere
-  std::string log;       // --out; empty: as before
+  std::string job_name;     // empty: a bare process by path
+  std::string path;         // storage URL; empty: the job's newest checkpoint
+  std::string dir;          // storage URL of the folder to search, and only that; may be empty
+  std::string default_dir;  // where else to look, as the command has it
+  std::string log;          // --out; empty: as before
   bool attachable = false;
   bool hold_output = false;  // until the first attach
   bool tcp_close = false;
   bool tcp_established = false;
   std::vector<std::string> external;
 };
-
-// Payload of an error that several jobs of one name cause: a serialized CheckpointChoices.
-inline constexpr char kDetailsPayload[] = "cedana.daemon/details";
 
 struct RestoreResult {
   std::shared_ptr<Job> job;
@@ -52,7 +50,6 @@ class RestoreOperation {
  private:
   // Which checkpoint?
   absl::Status FindCheckpoint(const base::Context& context);
-  absl::Status FindNewest(const base::Context& context, const std::string& job_id);
   // May it be restored here? Nothing is touched before all of it is answered.
   absl::Status OpenCheckpoint(const base::Context& context);
   absl::Status CheckHost();

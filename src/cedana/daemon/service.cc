@@ -166,6 +166,7 @@ class DaemonService final : public daemon_api::Daemon::Service {
     request.job_name = req->details().jid();
     request.path = req->path();
     request.dir = req->dir();
+    request.default_dir = req->defaultdir();
     request.log = req->log();
     request.attachable = req->attachable();
     request.hold_output = req->waitfirstmaster();
