@@ -35,7 +35,7 @@ class RetryingStore final : public objstore::ObjectStore {
   absl::Status Delete(const base::Context& context, const objstore::ObjectKey& key) override;
 
   // Fills all of `out` from `offset`, however often the answer breaks off. kDataLoss: the object is
-  // shorter, or the store cuts it each time.
+  // shorter.
   absl::Status Read(const base::Context& context, const objstore::ObjectKey& key, uint64_t offset,
                     std::span<uint8_t> out);
   // The whole of a small object. kNotFound: absent. kResourceExhausted: over `bytes_max`.
@@ -49,7 +49,7 @@ class RetryingStore final : public objstore::ObjectStore {
 
  private:
   // `attempt` is called until it succeeds, or has no hope; `repeat_is_safe` is asked after each.
-  // An answer that broke off (kDataLoss) is asked for again a few times.
+  // An answer of the wrong length (kDataLoss) is asked for again a few times.
   absl::Status Repeat(const base::Context& context,
                       const std::function<absl::Status(const base::Context&)>& attempt,
                       const std::function<bool()>& repeat_is_safe);

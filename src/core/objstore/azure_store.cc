@@ -177,8 +177,8 @@ absl::StatusOr<http::ClientResponse> AzureStore::Send(const base::Context& conte
   }
   request.url = absl::StrCat(origin_, path, query.empty() ? "" : "?", query);
   absl::StatusOr<http::ClientResponse> response = client_->Do(context, request);
-  if (absl::IsDataLoss(response.status()) && !ask.on_body) {
-    // An answer that was cut says nothing about data.
+  if (absl::IsDataLoss(response.status())) {
+    // An answer that was cut or stalled says nothing about data.
     return Outcome(ask.method, absl::UnknownError(response.status().message()));
   }
   if (!response.ok()) return Outcome(ask.method, response.status());
@@ -229,14 +229,18 @@ absl::Status AzureStore::Get(const base::Context& context, const ObjectKey& key,
                                     : absl::StrCat("bytes=", offset, "-"));
   }
   uint64_t taken = 0;
+  absl::Status refused;  // by the sink, or here
   ask.on_body = [&](std::span<const uint8_t> piece) {
     taken += piece.size();
-    if (length && taken > *length) {
-      return absl::InternalError(What("GET", ask.blob) + ": more bytes than were asked for");
-    }
-    return sink(piece);
+    refused = length && taken > *length
+                  ? absl::InternalError(What("GET", ask.blob) + ": more bytes than were asked for")
+                  : sink(piece);
+    return refused;
   };
-  CEDANA_ASSIGN_OR_RETURN(const http::ClientResponse response, Send(context, ask));
+  const absl::StatusOr<http::ClientResponse> answer = Send(context, ask);
+  CEDANA_RETURN_IF_ERROR(refused);
+  if (!answer.ok()) return answer.status();
+  const http::ClientResponse& response = *answer;
   if (response.status == 416) return CheckRange(context, key, offset, length);
   if (response.status / 100 != 2) return ErrorOf("GET", ask.blob, response);
   if (response.status != (ranged ? 206 : 200)) {

@@ -28,7 +28,7 @@ struct Fault {
   bool lose_reply = false;            // done, but answered kUnknown
   std::optional<uint64_t> flip_bit;   // of what a Get delivers, counted from its first byte
   std::optional<uint64_t> cut_after;  // a Get delivers at most so many bytes …
-  absl::Status cut_status = absl::DataLossError("cut short");  // … and answers this; OK: it lies
+  absl::Status cut_status = absl::UnavailableError("cut short");  // … and answers this; OK: it lies
 };
 
 // Thread-safe. The first fault that matches an operation, and is not used up, is applied to it.

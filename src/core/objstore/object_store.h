@@ -79,7 +79,9 @@ class ObjectStore {
   virtual absl::Status Put(const base::Context& context, const ObjectKey& key,
                            std::span<const uint8_t> bytes, const PutOptions& options) = 0;
   // Streams [offset, offset+length) to `sink`; kInvalidArgument when it ends past the object.
-  // An empty `length` means to the end.
+  // An empty `length` means to the end. An answer that is cut or stalls is kUnavailable: it says
+  // nothing of the object, and kDataLoss would have a sound shard marked as damaged. Errors of the
+  // sink are given back as they are.
   virtual absl::Status Get(const base::Context& context, const ObjectKey& key, uint64_t offset,
                            std::optional<uint64_t> length,
                            const std::function<absl::Status(std::span<const uint8_t>)>& sink) = 0;

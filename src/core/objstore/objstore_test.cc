@@ -200,7 +200,7 @@ TEST(FaultStore, FailsTheOperationsThatAreNamed) {
   store.Add({.operation = Operation::kGet, .cut_after = 10, .cut_status = absl::OkStatus()});
   EXPECT_EQ(Fetch(store, Key("lost"))->size(), 10u);
   store.Add({.operation = Operation::kGet, .cut_after = 10});
-  EXPECT_EQ(Fetch(store, Key("lost")).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Fetch(store, Key("lost")).status().code(), absl::StatusCode::kUnavailable);
 
   store.Add({.times = -1, .latency = absl::Hours(1)});
   const base::Context soon = base::Context{}.WithTimeout(absl::Milliseconds(20));

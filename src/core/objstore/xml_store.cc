@@ -134,6 +134,7 @@ absl::Status XmlStore::Get(const base::Context& context, const ObjectKey& key, u
   }
   const bool whole = offset == 0 && !length;
   uint64_t received = 0;
+  absl::Status refused;  // by the sink, or here
   Ask ask{.method = "GET", .name = url_.ObjectName(key.text())};
   if (!whole) {
     ask.more_headers.emplace_back(
@@ -142,15 +143,20 @@ absl::Status XmlStore::Get(const base::Context& context, const ObjectKey& key, u
   }
   ask.on_body = [&](std::span<const uint8_t> piece) {
     received += piece.size();
-    if (length && received > *length) {
-      return absl::DataLossError(absl::StrCat(key.text(), ": more bytes than were asked for"));
-    }
-    return sink(piece);
+    refused =
+        length && received > *length
+            ? absl::DataLossError(absl::StrCat(key.text(), ": more bytes than were asked for"))
+            : sink(piece);
+    return refused;
   };
   const absl::StatusOr<http::ClientResponse> response = Exchange(context, ask);
+  CEDANA_RETURN_IF_ERROR(refused);
   if (!response.ok()) {
-    // Nothing is changed by a read, so that a lost answer is no more than a failed try.
-    if (!absl::IsUnknown(response.status())) return response.status();
+    // Nothing is changed by a read, so that an answer that was lost, cut or stalled is no more than
+    // a failed try; of the object's bytes it says nothing.
+    if (!absl::IsUnknown(response.status()) && !absl::IsDataLoss(response.status())) {
+      return response.status();
+    }
     return absl::UnavailableError(response.status().message());
   }
   if (response->status == 416) {

@@ -181,16 +181,6 @@ TEST_F(PlacementTest, AProviderThatGoesDarkAfterTheUploadCountsWithWhatItAcknowl
   ASSERT_TRUE(info.ok()) << info.status();
   EXPECT_EQ(info->durability, "durable");
   EXPECT_EQ(PacksInDebt(), 1u);
-  // Without a grant that enforces size and checksum its word would not count.
-  commit = Begin("b");
-  test_.stores[1]->Clear();
-  commit.packs.push_back(test_.StorePack(commit.save));
-  Provider lax = *test_.providers.Find("p1");
-  lax.capabilities.grant_enforces_checksum = false;
-  test_.providers.Put(lax);
-  test_.Darken(1);
-  const absl::Status refused = catalog_.Commit({}, commit).status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
 }
 
 TEST_F(PlacementTest, ASilentProviderHoldsUpACommitForSecondsOnly) {
@@ -346,6 +336,72 @@ TEST_F(PlacementTest, AReadBackThatTakesTooLongIsRetryableAndGoesOn) {
   }
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_NE(status.message().find("provider p1"), std::string::npos) << status;
+}
+
+// Its word does not count, but neither does its silence against the dump.
+TEST_F(PlacementTest, AProviderThatVouchesForNothingAndGoesDarkIsReplacedOrAwaited) {
+  VouchForNothing(test_);
+  transfer::CommitRequest commit = Begin("a");
+  commit.packs = {test_.StorePack(commit.save), test_.StorePack(commit.save)};
+  EXPECT_EQ(commit.packs[1].providers, (Names{"p0", "p1"}));
+  test_.providers.read_backs().Forget("p1");  // as if a client had uploaded them
+  test_.Darken(1);
+  test_.Darken(2);
+  const absl::Status awaited = catalog_.Commit({}, commit).status();
+  EXPECT_TRUE(absl::IsUnavailable(awaited)) << awaited;
+  EXPECT_NE(awaited.message().find("provider p1 has to show it (provider p1: dark)"),
+            std::string::npos)
+      << awaited;
+  // Another one takes a copy.
+  test_.stores[2]->Clear();
+  ProbeTimes(2);
+  auto info = catalog_.Commit({}, commit);
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->durability, "fully replicated");
+  EXPECT_EQ(test_.Keys(2, absl::StrCat(SavePrefix(commit.save), "p-")).size(), 2u);
+  // Without any other, it is there again in time.
+  commit = Begin("b");
+  test_.stores[1]->Clear();
+  ProbeTimes(2);
+  commit.packs.push_back(test_.StorePack(commit.save));
+  EXPECT_EQ(commit.packs[0].providers, (Names{"p0", "p1"}));
+  test_.providers.read_backs().Forget("p1");
+  test_.Darken(1);
+  test_.Darken(2);
+  EXPECT_TRUE(absl::IsUnavailable(catalog_.Commit({}, commit).status()));
+  test_.stores[1]->Clear();
+  info = catalog_.Commit({}, commit);
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->durability, "fully replicated");
+}
+
+TEST_F(PlacementTest, WhoMayNotListIsNotAwaited) {
+  VouchForNothing(test_);
+  transfer::CommitRequest commit = Begin("a");
+  commit.packs.push_back(test_.StorePack(commit.save));
+  test_.providers.read_backs().Forget("p1");
+  test_.stores[1]->Add({.times = -1, .fail = absl::PermissionDeniedError("revoked")});
+  const absl::Status refused = catalog_.Commit({}, commit).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+}
+
+TEST_F(PlacementTest, WhatWasReadAheadCountsWhenItsProviderGoesDark) {
+  VouchForNothing(test_);
+  transfer::CommitRequest commit = Begin("a");
+  commit.packs.push_back(test_.StorePack(commit.save));
+  test_.providers.read_backs().Forget("p1");
+  EXPECT_EQ(*ReadAheadRound({}, test_.vault), 1u);
+  test_.Darken(1);
+  test_.Darken(2);
+  auto info = catalog_.Commit({}, commit);
+  EXPECT_TRUE(absl::IsUnavailable(info.status())) << info.status();  // the manifest has one place
+  test_.stores[2]->Clear();
+  ProbeTimes(2);
+  info = catalog_.Commit({}, commit);
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->durability, "durable");
+  EXPECT_EQ(PacksInDebt(), 1u);
+  EXPECT_EQ(test_.Keys(2, absl::StrCat(SavePrefix(commit.save), "p-")).size(), 0u);
 }
 
 TEST_F(PlacementTest, WhatWasReadAheadIsNotReadAtTheCommit) {

@@ -41,11 +41,14 @@ absl::Status ReadBacks::Check(const base::Context& context, const std::string& p
                               objstore::ObjectStore& store, const std::string& key,
                               const Content& expected) {
   CEDANA_ASSIGN_OR_RETURN(const Content got, Read(context, provider, store, key, expected.bytes));
-  if (got.bytes == expected.bytes && got.crc32c == expected.crc32c) {
-    return absl::OkStatus();
-  }
+  if (got == expected) return absl::OkStatus();
   Drop({provider, key});
   return absl::DataLossError(absl::StrCat(key, ": its bytes are not those that were granted"));
+}
+
+bool ReadBacks::Matches(const std::string& provider, const std::string& key,
+                        const Content& expected) const {
+  return Of({provider, key}) == expected;
 }
 
 bool ReadBacks::Knows(const std::string& provider, const std::string& key, uint64_t bytes) const {

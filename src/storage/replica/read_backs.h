@@ -27,6 +27,7 @@ class ReadBacks {
   struct Content {
     uint64_t bytes = 0;
     uint32_t crc32c = 0;
+    friend bool operator==(const Content&, const Content&) = default;
   };
 
   // Reads what has not been read of the first `bytes` of the object at `key`, or waits for whoever
@@ -40,6 +41,8 @@ class ReadBacks {
                      objstore::ObjectStore& store, const std::string& key, const Content& expected);
   // The service has written this object itself.
   void Note(const std::string& provider, const std::string& key, const Content& content);
+  // Whether all of it was read before, and was what is expected.
+  bool Matches(const std::string& provider, const std::string& key, const Content& expected) const;
   // Whether Read has nothing to do.
   bool Knows(const std::string& provider, const std::string& key, uint64_t bytes) const;
   // The provider is gone, or another has its name.

@@ -1,6 +1,7 @@
 #include "storage/replica/repair.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,8 @@ constexpr absl::Duration kShardTimeout = absl::Seconds(60);
 constexpr int kDrainBatch = 200;
 constexpr absl::Duration kLookedFor = absl::Minutes(1);
 constexpr size_t kLookedMax = 1000;
+// Between two looks at a shard that is marked as damaged and may be the last copy.
+constexpr absl::Duration kDamagedFor = absl::Minutes(10);
 
 std::string KeyOf(const metadata::ReplicatedObject& object) {
   return object.ref.kind == ObjectKind::kPack ? PackKey(object.save, object.ref.pack())
@@ -56,6 +59,12 @@ absl::Status Look(const base::Context& context, const Provider& provider,
   }
   return CheckObject(context, *provider.store, KeyOf(object),
                      {object.bytes, object.crc32c.value_or(0)});
+}
+
+DamageVerdict VerdictOf(const absl::Status& seen) {
+  if (seen.ok()) return DamageVerdict::kSound;
+  if (absl::IsDataLoss(seen)) return DamageVerdict::kDamaged;
+  return absl::IsNotFound(seen) ? DamageVerdict::kMissing : DamageVerdict::kUnreachable;
 }
 
 }  // namespace
@@ -120,6 +129,22 @@ void Repairer::Suspect(const std::string& provider) {
 std::set<std::string> Repairer::TakeSuspects() {
   absl::MutexLock lock(&mutex_);
   return std::exchange(suspects_, {});
+}
+
+std::optional<DamageVerdict> Repairer::Remembered(const ShardName& shard,
+                                                  absl::Duration age) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = looked_.find(shard);
+  if (found == looked_.end() || vault_.clock->Monotonic() - found->second.first >= age) {
+    return std::nullopt;
+  }
+  return found->second.second;
+}
+
+void Repairer::Remember(const ShardName& shard, DamageVerdict verdict) {
+  absl::MutexLock lock(&mutex_);
+  if (looked_.size() >= kLookedMax) looked_.clear();
+  looked_[shard] = {vault_.clock->Monotonic(), verdict};
 }
 
 absl::Status Repairer::Note(const metadata::ObjectRef& ref, const std::string& provider,
@@ -221,16 +246,32 @@ absl::Status Repairer::CheckAcknowledged(const base::Context& context, Work& wor
 
 absl::StatusOr<std::string> Repairer::ReadGood(const base::Context& context, Work& work) {
   absl::Status last = absl::DataLossError(absl::StrCat(work.key, ": no copy is left"));
-  for (const ProviderPtr& provider :
-       vault_.providers->Ranked(work.object.ref.organisation, /*writing=*/false)) {
-    const std::optional<ShardState> state = work.StateAt(provider->name);
-    if (!state.has_value() || *state == ShardState::kDamaged) continue;
+  std::vector<ProviderPtr> holders =
+      vault_.providers->Ranked(work.object.ref.organisation, /*writing=*/false);
+  std::erase_if(holders, [&](const auto& provider) { return !work.StateAt(provider->name); });
+  const auto marked = [&](const ProviderPtr& provider) {
+    return work.StateAt(provider->name) == ShardState::kDamaged;
+  };
+  std::stable_partition(holders.begin(), holders.end(), std::not_fn(marked));
+  for (const ProviderPtr& provider : holders) {
+    const bool was_damaged = marked(provider);
+    const ShardName shard{work.object.ref.id, provider->name};
+    if (was_damaged && Remembered(shard, kDamagedFor) == DamageVerdict::kDamaged) continue;
     absl::StatusOr<std::string> bytes =
         ReadWhole(context.WithTimeout(kShardTimeout), *provider, work.object);
-    if (bytes.ok()) return bytes;
+    if (bytes.ok() && !was_damaged) return bytes;
     CEDANA_RETURN_IF_ERROR(context.Check());
+    Remember(shard, VerdictOf(bytes.status()));
+    if (!was_damaged || !absl::IsDataLoss(bytes.status())) {
+      CEDANA_RETURN_IF_ERROR(Note(work.object.ref, provider->name, bytes.status()));
+    }
+    if (bytes.ok()) {
+      base::LogInfo("a shard that was marked as damaged is sound",
+                    {{"provider", provider->name}, {"key", work.key}});
+      work.Set(provider->name, ShardState::kLive);
+      return bytes;
+    }
     last = base::Annotate(bytes.status(), absl::StrCat("provider ", provider->name));
-    CEDANA_RETURN_IF_ERROR(Note(work.object.ref, provider->name, bytes.status()));
     if (absl::IsNotFound(bytes.status())) work.Set(provider->name, std::nullopt);
     if (absl::IsDataLoss(bytes.status())) work.Set(provider->name, ShardState::kDamaged);
   }
@@ -297,6 +338,7 @@ absl::Status Repairer::WriteShard(const base::Context& context, Work& work, cons
   CEDANA_RETURN_IF_ERROR(noted);
   work.Set(target.name, ShardState::kLive);
   absl::MutexLock lock(&mutex_);
+  looked_.erase({work.object.ref.id, target.name});
   ++counts_.written_shards;
   counts_.written_bytes += bytes.size();
   return absl::OkStatus();
@@ -367,20 +409,12 @@ absl::StatusOr<DamageVerdict> Repairer::Inspect(const base::Context& context,
   CEDANA_ASSIGN_OR_RETURN(const metadata::ReplicatedObject object,
                           vault_.metadata->replication().Find(ref));
   const ProviderPtr provider = vault_.providers->Find(provider_name);
-  const bool holds = std::any_of(object.shards.begin(), object.shards.end(), [&](const auto& one) {
-    return one.provider == provider_name && one.state != ShardState::kDamaged;
-  });
-  // What is marked already needs no second look.
-  if (provider == nullptr || !holds) return DamageVerdict::kMissing;
-  const ShardName name{ref.id, provider_name};
-  const absl::Duration now = vault_.clock->Monotonic();
-  {
-    absl::MutexLock lock(&mutex_);
-    const auto found = looked_.find(name);
-    if (found != looked_.end() && now - found->second.first < kLookedFor) {
-      return found->second.second;
-    }
-  }
+  const auto shard = std::find_if(object.shards.begin(), object.shards.end(),
+                                  [&](const auto& one) { return one.provider == provider_name; });
+  if (provider == nullptr || shard == object.shards.end()) return DamageVerdict::kMissing;
+  // What is marked already needs no second look here: repair has it in hand.
+  if (shard->state == ShardState::kDamaged) return DamageVerdict::kDamaged;
+  if (const auto before = Remembered({ref.id, provider_name}, kLookedFor)) return *before;
   if (!inspect_mutex_.TryLock()) {
     return absl::UnavailableError("damage: another shard is being looked at");
   }
@@ -388,15 +422,9 @@ absl::StatusOr<DamageVerdict> Repairer::Inspect(const base::Context& context,
       ReadWhole(context.WithTimeout(kShardTimeout), *provider, object).status();
   inspect_mutex_.Unlock();
   CEDANA_RETURN_IF_ERROR(context.Check());
-  DamageVerdict verdict = DamageVerdict::kUnreachable;
-  if (seen.ok()) verdict = DamageVerdict::kSound;
-  if (absl::IsDataLoss(seen)) verdict = DamageVerdict::kDamaged;
-  if (absl::IsNotFound(seen)) verdict = DamageVerdict::kMissing;
+  Remember({ref.id, provider_name}, VerdictOf(seen));
   CEDANA_RETURN_IF_ERROR(Note(ref, provider_name, seen));
-  absl::MutexLock lock(&mutex_);
-  if (looked_.size() >= kLookedMax) looked_.clear();
-  looked_[name] = {now, verdict};
-  return verdict;
+  return VerdictOf(seen);
 }
 
 }  // namespace cedana::replica

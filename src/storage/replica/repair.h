@@ -4,12 +4,14 @@
 // One object: shards that were only acknowledged are looked at; a good copy is read, checked whole
 // (size and CRC-32C, a manifest by its SHA-256), written create-only where a copy is missing,
 // looked at again, and only then counted. A damaged shard is deleted and written anew once a good
-// copy is in hand, never before. A kill between any two steps leaves the debt, and the next try
-// finds what was written.
+// copy is in hand, never before; where there is no other, it is read again now and then, for a
+// mark may be wrong or out of date, and must not cost the last copy. A kill between any two steps
+// leaves the debt, and the next try finds what was written.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -78,12 +80,16 @@ class Repairer {
 
  private:
   struct Work;  // one object under repair
+  using ShardName = std::pair<metadata::ObjectId, std::string>;
   absl::StatusOr<std::string> ReadGood(const base::Context& context, Work& work);
   absl::Status CheckAcknowledged(const base::Context& context, Work& work);
   absl::Status WriteMissing(const base::Context& context, Work& work);
   absl::Status WriteShard(const base::Context& context, Work& work, const Provider& target,
                           absl::string_view bytes);
   absl::Status RemoveDamaged(const base::Context& context, Work& work);
+  // The verdict of the last whole read of it, if that is no older than `age`.
+  std::optional<DamageVerdict> Remembered(const ShardName& shard, absl::Duration age) const;
+  void Remember(const ShardName& shard, DamageVerdict verdict);
   // Notes what a look at a shard has shown.
   absl::Status Note(const metadata::ObjectRef& ref, const std::string& provider,
                     const absl::Status& seen);
@@ -95,7 +101,6 @@ class Repairer {
 
   absl::Mutex inspect_mutex_;  // held for a look, 32 MiB of memory
   mutable absl::Mutex mutex_;
-  using ShardName = std::pair<metadata::ObjectId, std::string>;
   std::map<ShardName, std::pair<absl::Duration, DamageVerdict>> looked_ ABSL_GUARDED_BY(mutex_);
   RepairCounts counts_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> suspects_ ABSL_GUARDED_BY(mutex_);

@@ -189,6 +189,41 @@ TEST_F(RepairTest, ADamagedShardIsFoundReplacedAndNeverTheOnlyCopyDeleted) {
   EXPECT_EQ(DurabilityOf("a"), "fully replicated");
 }
 
+TEST_F(RepairTest, AMarkOfDamageNeverCostsTheLastCopy) {
+  Save("a");
+  const ObjectRef ref = ObjectRef::Pack(test_.organisation, pack_);
+  // Wrongly marked, while its twin is lost.
+  ASSERT_TRUE(
+      test_.metadata->replication().SetShard(ref, "p1", metadata::ShardState::kDamaged).ok());
+  ASSERT_TRUE(registry_.Remove("p0", /*lost=*/true).ok());
+  EXPECT_EQ(DurabilityOf("a"), "lost");
+  EXPECT_EQ(Inspect("p1"), DamageVerdict::kDamaged);
+  EXPECT_EQ(Round(), 1u);
+  EXPECT_EQ(BytesAt(2), "a pack");
+  EXPECT_EQ(DurabilityOf("a"), "fully replicated");
+  EXPECT_EQ(repairer_.counts().damaged_shards, 0u);
+  // One that is damaged indeed stays where it is, and is not read all the time.
+  ASSERT_TRUE(registry_.Remove("p2", /*lost=*/true).ok());
+  Overwrite(1, "b pack");
+  test_.clock.Advance(absl::Minutes(1));
+  EXPECT_EQ(Inspect("p1"), DamageVerdict::kDamaged);
+  const int before = test_.stores[1]->operations();
+  EXPECT_EQ(Round(), 0u);
+  EXPECT_EQ(test_.stores[1]->operations(), before);
+  test_.clock.Advance(absl::Minutes(10));
+  EXPECT_EQ(Round(), 0u);
+  EXPECT_GT(test_.stores[1]->operations(), before);
+  EXPECT_EQ(BytesAt(1), "b pack");
+  EXPECT_EQ(repairer_.counts().damaged_shards, 1u);
+  // An operator has put it right.
+  Overwrite(1, "a pack");
+  test_.AddProvider();  // p3
+  test_.clock.Advance(absl::Minutes(10));
+  EXPECT_EQ(Round(), 2u);  // the manifest as well
+  EXPECT_EQ(BytesAt(3), "a pack");
+  EXPECT_EQ(DurabilityOf("a"), "fully replicated");
+}
+
 TEST_F(RepairTest, ASecondReportWithinAMinuteIsAnsweredFromMemory) {
   Save("a");
   const int before = test_.stores[0]->operations();

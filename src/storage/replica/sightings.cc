@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
@@ -15,6 +16,7 @@
 #include "storage/replica/fan_out.h"
 #include "storage/replica/object_keys.h"
 #include "storage/replica/objects.h"
+#include "storage/replica/spare_copies.h"
 
 namespace cedana::replica {
 namespace {
@@ -157,26 +159,106 @@ bool AllSeen(const OwnPacks& own, const std::vector<ProviderPtr>& asked,
 
 // Why a pack is not where it should be, as far as it is known.
 struct Doubts {
-  std::set<std::string> unread;  // domains in which it may be whole
+  std::set<std::string> unread;   // domains in which it may be whole
+  std::set<std::string> awaited;  // providers that took it, and cannot be asked now
   std::string why;
 };
+using AllDoubts = std::map<size_t, Doubts>;  // by place in the request
+
+void AddDomains(const Vault& vault, const std::vector<std::string>& names,
+                std::set<std::string>* domains) {
+  for (const std::string& name : names) {
+    if (const ProviderPtr provider = vault.providers->Find(name)) domains->insert(provider->domain);
+  }
+}
+
+std::set<std::string> DomainsOf(const Vault& vault, const metadata::CommittedPack& pack) {
+  std::set<std::string> domains;
+  AddDomains(vault, pack.providers, &domains);
+  AddDomains(vault, pack.acknowledged, &domains);
+  return domains;
+}
 
 absl::Status RequireAck(const Vault& vault, const metadata::CommittedPack& pack, size_t ack,
                         const Doubts& doubts) {
-  std::set<std::string> domains;
-  for (const auto* names : {&pack.providers, &pack.acknowledged}) {
-    for (const std::string& name : *names) {
-      if (const ProviderPtr provider = vault.providers->Find(name))
-        domains.insert(provider->domain);
-    }
-  }
+  std::set<std::string> domains = DomainsOf(vault, pack);
   if (domains.size() >= ack) return absl::OkStatus();
   const std::string text = absl::StrCat("commit: pack ", pack.id.ToHex(), " is whole in ",
                                         domains.size(), " failure domains, ", ack, " are wanted");
   const std::string why = doubts.why.empty() ? "" : absl::StrCat(" (", doubts.why, ")");
   domains.insert(doubts.unread.begin(), doubts.unread.end());
+  AddDomains(vault, {doubts.awaited.begin(), doubts.awaited.end()}, &domains);
   if (domains.size() < ack) return absl::FailedPreconditionError(absl::StrCat(text, why));
-  return absl::UnavailableError(absl::StrCat(text, "; it is still being read back", why));
+  if (doubts.awaited.empty()) {
+    return absl::UnavailableError(absl::StrCat(text, "; it is still being read back", why));
+  }
+  return absl::UnavailableError(absl::StrCat(
+      text, "; provider ", absl::StrJoin(doubts.awaited, ", "), " has to show it", why));
+}
+
+// An operator has to do something first: waiting helps no commit.
+bool IsPassing(const absl::Status& status) {
+  return base::IsTransient(status) || absl::IsUnknown(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsCancelled(status);
+}
+
+// What a provider that could not be asked to the end is believed to have all the same.
+void BelieveAbsent(const Vault& vault, const transfer::CommitRequest& request, const OwnPacks& own,
+                   const Provider& provider, const absl::Status& status, const Sighting& sighting,
+                   std::vector<metadata::CommittedPack>* packs, AllDoubts* doubts) {
+  for (const auto& [id, i] : own) {
+    const transfer::StoredPack& pack = request.packs[i];
+    if (!Names(pack.providers, provider.name) || Names((*packs)[i].providers, provider.name) ||
+        sighting.wrong.contains(i) || sighting.unread.contains(i)) {
+      continue;
+    }
+    // Acknowledged under a grant that enforces size and checksum (the client reports that, and can
+    // only harm its own organisation), or read by the service before.
+    if (provider.enforces() ||
+        vault.providers->read_backs().Matches(provider.name, PackKey(request.save, pack.id),
+                                              {pack.bytes, pack.crc32c})) {
+      (*packs)[i].acknowledged.push_back(provider.name);
+    } else if (IsPassing(status)) {
+      (*doubts)[i].awaited.insert(provider.name);
+      (*doubts)[i].why = absl::StrCat("provider ", provider.name, ": ", status.message());
+    }
+  }
+}
+
+// Where a provider that took packs has gone away before the service could look at them, another
+// gets a copy: however long it stays away, the dump need not wait for it.
+absl::Status CopyWhatIsAwaited(const base::Context& context, const Vault& vault,
+                               const transfer::CommitRequest& request, size_t ack,
+                               const AllDoubts& doubts,
+                               std::vector<metadata::CommittedPack>* packs) {
+  const base::Context bounded = context.WithTimeout(vault.times.patience.read_back);
+  for (const auto& [i, doubt] : doubts) {
+    metadata::CommittedPack& pack = (*packs)[i];
+    if (doubt.awaited.empty()) continue;
+    for (std::set<std::string> domains = DomainsOf(vault, pack); domains.size() < ack;
+         domains = DomainsOf(vault, pack)) {
+      const absl::StatusOr<std::string> copied =
+          SpareCopy(bounded, vault, request.save, pack, domains);
+      CEDANA_RETURN_IF_ERROR(context.Check());
+      if (!copied.ok() && !bounded.Check().ok())
+        return absl::OkStatus();  // the next commit goes on
+      if (!copied.ok()) break;
+      pack.providers.push_back(*copied);
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A pack that is not there outweighs any number of those that are not known yet.
+absl::Status Verdict(const Vault& vault, const OwnPacks& own, size_t ack,
+                     const std::vector<metadata::CommittedPack>& packs, AllDoubts& doubts) {
+  absl::Status unread;
+  for (const auto& [id, i] : own) {
+    const absl::Status status = RequireAck(vault, packs[i], ack, doubts[i]);
+    if (!status.ok() && !absl::IsUnavailable(status)) return status;
+    unread.Update(status);
+  }
+  return unread;
 }
 
 }  // namespace
@@ -207,32 +289,22 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
       });
   CEDANA_RETURN_IF_ERROR(context.Check());
   std::string last;
-  std::map<size_t, Doubts> doubts;
+  AllDoubts doubts;
   for (size_t p = 0; p < asked.size(); ++p) {
     for (const size_t i : sightings[p].whole) (*packs)[i].providers.push_back(asked[p]->name);
     for (const size_t i : sightings[p].unread) doubts[i].unread.insert(asked[p]->domain);
     for (const auto& [i, what] : sightings[p].wrong) doubts[i].why = what;
     if (statuses[p].ok()) continue;
     last = absl::StrCat("provider ", asked[p]->name, ": ", statuses[p].message());
-    // It cannot be listed now: what it acknowledged under grants that enforce size and checksum
-    // counts. The client reports that, and can only harm its own organisation.
-    if (!asked[p]->enforces()) continue;
-    for (const auto& [id, i] : own) {
-      if (Names(request.packs[i].providers, asked[p]->name) &&
-          !Names((*packs)[i].providers, asked[p]->name)) {
-        (*packs)[i].acknowledged.push_back(asked[p]->name);
-      }
-    }
+    BelieveAbsent(vault, request, own, *asked[p], statuses[p], sightings[p], packs, &doubts);
   }
-  // A pack that is not there outweighs any number of those that are not known yet.
-  absl::Status unread;
   for (const auto& [id, i] : own) {
     if (doubts[i].why.empty()) doubts[i].why = last;
-    const absl::Status status = RequireAck(vault, (*packs)[i], policy.ack, doubts[i]);
-    if (!status.ok() && !absl::IsUnavailable(status)) return status;
-    unread.Update(status);
   }
-  return unread;
+  const absl::Status verdict = Verdict(vault, own, policy.ack, *packs, doubts);
+  if (!absl::IsUnavailable(verdict)) return verdict;
+  CEDANA_RETURN_IF_ERROR(CopyWhatIsAwaited(context, vault, request, policy.ack, doubts, packs));
+  return Verdict(vault, own, policy.ack, *packs, doubts);
 }
 
 }  // namespace cedana::replica

@@ -14,10 +14,12 @@ namespace cedana::replica {
 
 // Fills in `providers` (seen: the size, and the checksum by what the provider keeps, by a grant
 // that enforces it, or by reading the pack back, several at once) and `acknowledged` (the provider
-// cannot be listed now, but took it under a grant that enforces both) of each own pack; `packs` are
-// in the order of the request. kFailedPrecondition, in one line, when one is in fewer failure
-// domains than `policy.ack`; kUnavailable when only packs that are not read back yet are missing
-// for that: the same commit again goes on there.
+// cannot be listed now, but took it under a grant that enforces both, or was read ahead) of each
+// own pack; `packs` are in the order of the request. What a provider took that enforces less, and
+// that cannot be asked now, is copied elsewhere (spare_copies.h) where `policy.ack` needs it.
+// kFailedPrecondition, in one line, when a pack is in fewer failure domains than `policy.ack`;
+// kUnavailable when only packs are missing for that which are not read back yet, or whose provider
+// may come back: the same commit again goes on there.
 absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
                          const transfer::CommitRequest& request, const metadata::Policy& policy,
                          std::vector<metadata::CommittedPack>* packs);

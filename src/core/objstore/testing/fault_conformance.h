@@ -178,10 +178,32 @@ TEST_P(FaultConformance, TellsARefusedConnectionFromALostReply) {
 
 TEST_P(FaultConformance, SeesABodyThatIsCut) {
   cloud().AddFault({.operation = Operation::kGet, .times = 1, .cut_after = 50000});
-  EXPECT_EQ(Get().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Get().code(), absl::StatusCode::kUnavailable);
   EXPECT_LE(got().size(), 50000u);
   cloud().AddFault({.operation = Operation::kList, .cut_after = 50});
   EXPECT_EQ(List().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_P(FaultConformance, SeesABodyThatStalls) {
+  cloud().SetPace({.bytes_per_s = 100e3});
+  size_t got = 0;
+  const absl::Status status =
+      store().Get({}, Key("s/there"), 0, bytes().size(), [&](std::span<const uint8_t> piece) {
+        got += piece.size();
+        cloud().SetPace({.bytes_per_s = 100});  // the next piece takes longer than is waited for
+        return absl::OkStatus();
+      });
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_GT(got, 0u);
+  EXPECT_LT(got, bytes().size());
+}
+
+// What the caller says of the bytes is not what the connection did.
+TEST_P(FaultConformance, GivesBackWhatTheSinkSays) {
+  const absl::Status refused =
+      store().Get({}, Key("s/there"), 0, bytes().size(),
+                  [](std::span<const uint8_t>) { return absl::DataLossError("not authentic"); });
+  EXPECT_EQ(refused, absl::DataLossError("not authentic"));
 }
 
 // Only who can authenticate the bytes can see that.
