@@ -102,6 +102,28 @@ TEST_F(SaveCalls, RefuseWhatIsMissingOrMalformed) {
   EXPECT_EQ(Call("GET", save.Target()).json["state"], "open");
 }
 
+TEST_F(SaveCalls, RefuseWhatIsNestedTooDeeply) {
+  const auto commit_facts = [&](const std::string& value) {
+    const TestSave save{.path = "deep"};
+    std::string text = base::DumpJson(save.Commit());
+    text.insert(text.rfind("\"job_id\""), absl::StrCat("\"details\":{\"a\":", value, "},"));
+    http::ClientRequest request{.method = "POST",
+                                .url = Origin() + save.Target("/commit"),
+                                .headers = {{"Authorization", "Bearer " + token_}},
+                                .has_body = true};
+    request.body = {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+    return Do(std::move(request));
+  };
+  const auto nested = [](size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  EXPECT_EQ(commit_facts(nested(10)).Code(), "not_found");  // there is no such save
+  const Answer deep = commit_facts(nested(100000));
+  EXPECT_EQ(deep.Code(), "invalid_argument") << deep.body;
+  EXPECT_EQ(deep.status, 400);
+  EXPECT_EQ(Get(Origin() + "/healthz").status, 200);
+}
+
 TEST_F(SaveCalls, ListsTenThousandInPages) {
   metadata::Saves& saves = node_->vault().metadata->saves();
   const auto organisation = node_->vault().metadata->identities().FindOrganisation("default")->id;
