@@ -88,5 +88,26 @@ TEST(Json, NamesTheMissingKey) {
   EXPECT_FALSE(ParseJson("{\"a\": 1e999}").ok());
 }
 
+TEST(Json, HasALimitedDepth) {
+  const auto nested = [](size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  EXPECT_TRUE(ParseJson(nested(kJsonDepthMax)).ok());
+  EXPECT_FALSE(ParseJson(nested(kJsonDepthMax + 1)).ok());
+  EXPECT_TRUE(ParseJson("[{\"a\": [1]}, {\"b\": [2]}]", 3).ok());
+  EXPECT_FALSE(ParseJson("[{\"a\": [1]}, {\"b\": [2]}]", 2).ok());
+  // Side by side, and in texts, brackets are no levels.
+  EXPECT_TRUE(ParseJson(R"([[], [], "[[[", "\"[[[", "\\", ["]"]])", 2).ok());
+  EXPECT_FALSE(ParseJson(R"(["\\", [[]]])", 2).ok());
+  // What would take more stack than a thread has is refused before anything is built of it, closed
+  // or not.
+  for (const std::string& hostile :
+       {nested(10000000), std::string(10000000, '['), "{\"a\":" + nested(10000000) + "}"}) {
+    const auto json = ParseJson(hostile);
+    EXPECT_NE(json.status().message().find("more than 64 levels"), std::string::npos)
+        << json.status();
+  }
+}
+
 }  // namespace
 }  // namespace cedana::base

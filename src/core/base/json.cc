@@ -1,6 +1,7 @@
 #include "core/base/json.h"
 
 #include "absl/strings/str_cat.h"
+#include "core/base/status.h"
 
 namespace cedana::base {
 namespace {
@@ -15,9 +16,33 @@ absl::Status Missing(absl::string_view key, absl::string_view type) {
   return absl::InvalidArgumentError(absl::StrCat("\"", key, "\" must be ", type));
 }
 
+// Before anything is built. Of a text that is not JSON it may see more levels than the parser
+// would.
+absl::Status CheckDepth(absl::string_view text, size_t depth_max) {
+  size_t depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth <= depth_max) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("JSON of more than ", depth_max, " levels, at byte ", i + 1));
+    } else if ((c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<Json> ParseJson(absl::string_view text) {
+absl::StatusOr<Json> ParseJson(absl::string_view text, size_t depth_max) {
+  CEDANA_RETURN_IF_ERROR(CheckDepth(text, depth_max));
   try {
     return Json::parse(text);
   } catch (const Json::parse_error& error) {

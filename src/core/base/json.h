@@ -8,13 +8,16 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/base/limits.h"
 
 namespace cedana::base {
 
 using Json = nlohmann::json;
 
-// kInvalidArgument with the byte offset when `text` is not JSON.
-absl::StatusOr<Json> ParseJson(absl::string_view text);
+// kInvalidArgument with the byte offset when `text` is not JSON, or has more levels of arrays and
+// objects than `depth_max`. The parser needs no stack for a level, but whatever is done with the
+// value afterwards does, so every text that others wrote comes through here.
+absl::StatusOr<Json> ParseJson(absl::string_view text, size_t depth_max = kJsonDepthMax);
 // Never throws: bytes that are not UTF-8 are replaced.
 std::string DumpJson(const Json& value, int indent = -1);
 

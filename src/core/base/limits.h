@@ -23,6 +23,12 @@ inline constexpr size_t kSecondReadsBytesMax = 16u << 20;  // answers of hedged 
 inline constexpr size_t kMemoryLimitDefaultMiB = 256;
 inline constexpr size_t kMemoryLimitMinMiB = 128;
 inline constexpr size_t kJsonBodyBytesMax = 64u << 20;  // commit of 1 TB: 30,000 packs, some 5 MB
+// Copying, writing and comparing JSON takes stack for each level; what we write ourselves has
+// under 10.
+inline constexpr size_t kJsonDepthMax = 64;
+// Of what a client sends: some of it comes back inside of answers, which clients must be able to
+// read.
+inline constexpr size_t kJsonBodyDepthMax = 32;
 inline constexpr size_t kGrantBatchMax = 64;
 inline constexpr size_t kListPageMax = 1000;
 

@@ -133,9 +133,9 @@ Connection::Awaitable<void> Connection::Linger() {
   }
 }
 
-std::unique_ptr<Transport> Connection::MakeTransport(absl::Duration timeout) {
+std::unique_ptr<Transport> Connection::MakeTransport(const TransportLimits& limits) {
   const int fd = stream_.socket().native_handle();
-  return tls_ == nullptr ? MakePlainTransport(fd, timeout) : MakeTlsTransport(*tls_, fd, timeout);
+  return tls_ == nullptr ? MakePlainTransport(fd, limits) : MakeTlsTransport(*tls_, fd, limits);
 }
 
 void Connection::EndByReset() {

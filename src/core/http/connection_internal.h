@@ -46,7 +46,7 @@ class Connection {
   Awaitable<void> Linger();
 
   // For the worker that has the connection from now on.
-  std::unique_ptr<Transport> MakeTransport(absl::Duration timeout);
+  std::unique_ptr<Transport> MakeTransport(const TransportLimits& limits);
 
   // The end of the connection will be a reset, not an end of stream.
   void EndByReset();

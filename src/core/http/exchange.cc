@@ -304,14 +304,9 @@ void ServerExchange::Cut() {
   write_status_ = absl::CancelledError("the connection was cut");
 }
 
-ServerExchange::Next ServerExchange::End() {
+ServerExchange::Next ServerExchange::End() const {
   if (state_ != State::kFinished || !write_status_.ok()) return Next::kCut;
-  if (!keep_alive_) return Next::kLinger;
-  uint8_t scratch[8192];
-  while (!BodyComplete()) {
-    if (!ReadBody(scratch).ok()) return Next::kCut;
-  }
-  return Next::kKeepAlive;
+  return keep_alive_ ? Next::kKeepAlive : Next::kLinger;
 }
 
 }  // namespace cedana::http

@@ -17,7 +17,8 @@ namespace cedana::http {
 using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
 using ReadBuffer = boost::beast::flat_buffer;
 
-// An unread rest of a body of at most this size is read and dropped, to keep the connection.
+// An unread rest of a body of at most this size is read and dropped, to keep the connection; not by
+// a worker.
 inline constexpr uint64_t kDrainBytesMax = 64u << 10;
 // One read of a chunked body, which goes through the connection's buffer.
 inline constexpr size_t kChunkReadBytes = 64u << 10;
@@ -55,8 +56,9 @@ class ServerExchange final : public Exchange {
   bool cancelled() const override;
 
   bool started() const { return state_ != State::kIdle; }
-  // After the handler.
-  Next End();
+  // After the handler. Kept with a rest of the body unread: the peer is owed its dropping.
+  Next End() const;
+  uint64_t unread() const { return body_left_; }
 
  private:
   enum class State { kIdle, kStreaming, kFinished };

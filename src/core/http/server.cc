@@ -2,6 +2,7 @@
 // one thread, so connections need no locks; while a worker has a connection its coroutine sleeps.
 #include "core/http/server.h"
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -46,7 +47,9 @@ constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 class ServerImpl final : public Server {
  public:
   ServerImpl(ServerOptions options, Handler handler)
-      : options_(std::move(options)), handler_(std::move(handler)), workers_(options_.workers) {}
+      : options_(std::move(options)),
+        handler_(std::move(handler)),
+        workers_(options_.workers, options_.is_bulk ? options_.bulk_workers : options_.workers) {}
   ~ServerImpl() override;
 
   absl::Status Open();
@@ -59,12 +62,15 @@ class ServerImpl final : public Server {
   asio::awaitable<void> Accept();
   asio::awaitable<void> ServeConnection(std::shared_ptr<Connection> connection);
   asio::awaitable<HeaderResult> ReadHeader(Connection& connection, Parser& parser);
-  asio::awaitable<void> OnWorker(std::function<void()> work);
+  // Drops what is left of a request's body; false when it does not come.
+  asio::awaitable<bool> Drop(Connection& connection, uint64_t bytes);
+  asio::awaitable<void> OnWorker(std::function<void()> work, bool bulk);
   asio::awaitable<void> Refuse(Connection& connection, int status, std::string text);
   asio::awaitable<void> Linger(Connection& connection);
   absl::Status ListenOn(const tcp::endpoint& endpoint);
-  // On a worker.
-  ServerExchange::Next Handle(Connection& connection, Parser& parser, ServerRequest request);
+  // On a worker. `unread`: of the body, by a handler that answered without it.
+  ServerExchange::Next Handle(Connection& connection, Parser& parser, ServerRequest request,
+                              uint64_t* unread);
   void StartConnection(tcp::socket socket);
   void StopAccepting();
   // Runs `step` on the io thread and waits for it.
@@ -191,8 +197,12 @@ asio::awaitable<void> ServerImpl::ServeConnection(std::shared_ptr<Connection> co
     // The worker has the socket for itself until it is done with this request.
     connection->with_worker = true;
     ServerExchange::Next next = ServerExchange::Next::kCut;
-    std::function<void()> work = [&] { next = Handle(*connection, *parser, std::move(request)); };
-    co_await OnWorker(std::move(work));
+    uint64_t unread = 0;
+    const bool bulk = options_.is_bulk && options_.is_bulk(request);
+    std::function<void()> work = [&] {
+      next = Handle(*connection, *parser, std::move(request), &unread);
+    };
+    co_await OnWorker(std::move(work), bulk);
     connection->with_worker = false;
 
     if (next == ServerExchange::Next::kLinger) co_await Linger(*connection);
@@ -201,6 +211,7 @@ asio::awaitable<void> ServerImpl::ServeConnection(std::shared_ptr<Connection> co
       connection->EndByReset();
     }
     if (next != ServerExchange::Next::kKeepAlive) break;
+    if (!co_await Drop(*connection, unread)) break;
     if (connection->buffer().size() == 0) connection->buffer().shrink_to_fit();
   }
 }
@@ -235,29 +246,44 @@ asio::awaitable<ServerImpl::HeaderResult> ServerImpl::ReadHeader(Connection& con
   co_return HeaderResult::kRefused;
 }
 
-asio::awaitable<void> ServerImpl::OnWorker(std::function<void()> work) {
+asio::awaitable<bool> ServerImpl::Drop(Connection& connection, uint64_t bytes) {
+  ReadBuffer& buffer = connection.buffer();
+  connection.ExpireAfter(kLingerTime);
+  while (true) {
+    const uint64_t here = std::min<uint64_t>(bytes, buffer.size());
+    buffer.consume(here);
+    bytes -= here;
+    if (bytes == 0) co_return true;
+    if (co_await connection.Fill(kHeaderReadBytes)) co_return false;
+  }
+}
+
+asio::awaitable<void> ServerImpl::OnWorker(std::function<void()> work, bool bulk) {
   return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-      [this](auto handler, std::function<void()> task) {
+      [this, bulk](auto handler, std::function<void()> task) {
         {
           absl::MutexLock lock(&mutex_);
           ++running_;
         }
         auto resume = std::make_shared<decltype(handler)>(std::move(handler));
-        workers_.Submit([this, resume, task = std::move(task)] {
-          task();
-          // Posted first: once nothing is running, the io thread may end when it has no work.
-          asio::post(io_, [resume = std::move(*resume)]() mutable { std::move(resume)(); });
-          absl::MutexLock lock(&mutex_);
-          --running_;
-        });
+        workers_.Submit(
+            [this, resume, task = std::move(task)] {
+              task();
+              // Posted first: once nothing is running, the io thread may end when it has no work.
+              asio::post(io_, [resume = std::move(*resume)]() mutable { std::move(resume)(); });
+              absl::MutexLock lock(&mutex_);
+              --running_;
+            },
+            bulk);
       },
       asio::use_awaitable, std::move(work));
 }
 
 ServerExchange::Next ServerImpl::Handle(Connection& connection, Parser& parser,
-                                        ServerRequest request) {
+                                        ServerRequest request, uint64_t* unread) {
   if (cut_) return ServerExchange::Next::kCut;
-  const std::unique_ptr<Transport> transport = connection.MakeTransport(options_.io_timeout);
+  const std::unique_ptr<Transport> transport =
+      connection.MakeTransport({options_.io_timeout, options_.slow_bytes, options_.slow_time});
   ServerExchange exchange(*transport, connection.buffer(), parser, std::move(request), stopping_,
                           cut_);
   std::string failure;
@@ -283,6 +309,7 @@ ServerExchange::Next ServerImpl::Handle(Connection& connection, Parser& parser,
       return ServerExchange::Next::kCut;
     }
   }
+  *unread = exchange.unread();
   return exchange.End();
 }
 

@@ -18,13 +18,23 @@
 
 namespace cedana::http {
 
+struct ServerRequest;
+
 struct ServerOptions {
   std::string address = "127.0.0.1";
   uint16_t port = 0;  // 0: any free one
   int workers = 32;   // requests handled at once; more wait
+  // Of these, how many may be busy with what `is_bulk` says takes long, so that the others find a
+  // worker at once. Without it all are alike. Runs on the thread that serves all connections.
+  std::function<bool(const ServerRequest&)> is_bulk;
+  int bulk_workers = 16;
   int connections_max = 1024;
   size_t header_bytes_max = 64u << 10;
   absl::Duration io_timeout = absl::Seconds(60);  // without a byte of progress
+  // A worker waits no longer for a peer that moves fewer bytes than `slow_bytes` in each
+  // `slow_time` of waiting for it: one byte now and then would keep a worker for ever.
+  uint64_t slow_bytes = 64u << 10;
+  absl::Duration slow_time = absl::Minutes(1);
   absl::Duration idle_timeout = absl::Seconds(300);
   // PEM files; both empty: plain HTTP. Read again when they change: new connections get the new
   // certificate, and a pair that does not fit together leaves the old one in place.

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
+#include "core/base/thread.h"
 #include "core/http/testing/raw_peer.h"
 
 namespace cedana::http {
@@ -275,6 +276,114 @@ TEST(Server, EndsReadsAndWritesThatDoNotMove) {
   peer.Send(kGet);
   done.WaitForNotification();
   EXPECT_EQ(wrote.code(), absl::StatusCode::kDeadlineExceeded) << wrote;
+}
+
+TEST(Server, EndsWhatMovesTooSlowly) {
+  absl::Status read;
+  absl::Status wrote;
+  const auto server = Serve(
+      [&](Exchange& exchange) {
+        std::vector<uint8_t> buffer(4 << 20);
+        if (exchange.request().method == "PUT") {
+          while (read.ok()) read = exchange.ReadBody(buffer).status();
+          exchange.Respond(503, {}, "too slow").IgnoreError();
+        } else if (exchange.request().path == "/large") {
+          ASSERT_TRUE(exchange.Start(200, {}, std::nullopt).ok());
+          wrote = exchange.Write(buffer);  // judged while it goes on, not at its end
+          while (wrote.ok()) wrote = exchange.Write(buffer);
+        } else {
+          Hello(exchange);
+        }
+      },
+      {.workers = 1, .slow_bytes = 1000, .slow_time = absl::Milliseconds(300)});
+  // Each moves now and then, and would for minutes: the one worker is free again soon.
+  const auto trickle = [&](absl::string_view head, const std::function<void(RawPeer&)>& step) {
+    RawPeer slow = RawPeer::Connect(server->port());
+    const int little = 4096;
+    ::setsockopt(slow.fd(), SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
+    slow.Send(head);
+    absl::Notification answered;
+    base::Thread feeder("feeder", [&] {
+      while (!answered.HasBeenNotified()) {
+        step(slow);
+        absl::SleepFor(absl::Milliseconds(20));
+      }
+    });
+    const absl::Time begin = absl::Now();
+    EXPECT_TRUE(absl::EndsWith(
+        Ask(server->port(), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "hello"));
+    EXPECT_LT(absl::Now() - begin, absl::Seconds(4));
+    answered.Notify();
+  };
+  trickle("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n",
+          [](RawPeer& peer) { peer.Send("x"); });
+  EXPECT_EQ(read.code(), absl::StatusCode::kDeadlineExceeded) << read;
+  EXPECT_TRUE(absl::StrContains(read.message(), "too slow")) << read;
+  trickle("GET /large HTTP/1.1\r\nHost: x\r\n\r\n", [](RawPeer& peer) {
+    char byte = 0;
+    ::recv(peer.fd(), &byte, 1, MSG_DONTWAIT);
+  });
+  EXPECT_EQ(wrote.code(), absl::StatusCode::kDeadlineExceeded) << wrote;
+}
+
+TEST(Server, WaitsForSlowLinksThatMove) {
+  const auto server = Serve(Echo, {.slow_bytes = 1000, .slow_time = absl::Milliseconds(100)});
+  RawPeer peer = RawPeer::Connect(server->port());
+  // Some 25 kB/s, for several times the slow time.
+  const std::string piece(500, 'x');
+  peer.Send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n");
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(peer.Send(piece));
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  EXPECT_TRUE(absl::StartsWith(peer.ReadUntil("]"), "HTTP/1.1 200"));
+}
+
+TEST(Server, KeepsNoWorkerForABodyThatNobodyReads) {
+  const auto server = Serve(Hello, {.workers = 1});
+  RawPeer slow = RawPeer::Connect(server->port());
+  slow.Send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n");
+  EXPECT_TRUE(absl::EndsWith(slow.ReadUntil("hello"), "hello"));
+  const absl::Time begin = absl::Now();
+  RawPeer peer = RawPeer::Connect(server->port());
+  peer.Send(kGet);
+  EXPECT_TRUE(absl::EndsWith(peer.ReadUntil("hello"), "hello"));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(1));
+  // The rest comes late, but it comes.
+  slow.Send(std::string(100, 'x'));
+  slow.Send(kGet);
+  EXPECT_TRUE(absl::EndsWith(slow.ReadUntil("hello"), "hello"));
+}
+
+TEST(Server, KeepsWorkersForWhatIsNoBulk) {
+  absl::Notification end;
+  std::atomic<int> bulk{0};
+  std::atomic<int> most{0};
+  const auto server = Serve(
+      [&](Exchange& exchange) {
+        if (exchange.request().path == "/bulk") {
+          most = std::max(most.load(), ++bulk);
+          end.WaitForNotification();
+          --bulk;
+        }
+        Hello(exchange);
+      },
+      {.workers = 3,
+       .is_bulk = [](const ServerRequest& request) { return request.path == "/bulk"; },
+       .bulk_workers = 2});
+  std::vector<RawPeer> peers;
+  for (int i = 0; i < 6; ++i) {
+    peers.push_back(RawPeer::Connect(server->port()));
+    peers.back().Send("GET /bulk HTTP/1.1\r\nHost: x\r\n\r\n");
+  }
+  for (int i = 0; i < 3; ++i) {
+    RawPeer peer = RawPeer::Connect(server->port());
+    peer.Send(kGet);
+    EXPECT_TRUE(absl::EndsWith(peer.ReadUntil("hello"), "hello"));
+  }
+  end.Notify();
+  for (RawPeer& peer : peers) EXPECT_TRUE(absl::EndsWith(peer.ReadUntil("hello"), "hello"));
+  EXPECT_LE(most, 2);
 }
 
 TEST(Server, TellsTheHandlerThatThePeerIsGone) {

@@ -15,8 +15,8 @@ constexpr size_t kRecordBytes = 16u << 10;
 
 class TlsTransport final : public Transport {
  public:
-  TlsTransport(TlsSession& session, int fd, absl::Duration timeout)
-      : session_(session), plain_(MakePlainTransport(fd, timeout)) {}
+  TlsTransport(TlsSession& session, int fd, const TransportLimits& limits)
+      : session_(session), plain_(MakePlainTransport(fd, limits)) {}
 
   absl::StatusOr<size_t> Read(std::span<uint8_t> out) override {
     while (true) {
@@ -71,8 +71,9 @@ class TlsTransport final : public Transport {
 
 }  // namespace
 
-std::unique_ptr<Transport> MakeTlsTransport(TlsSession& session, int fd, absl::Duration timeout) {
-  return std::make_unique<TlsTransport>(session, fd, timeout);
+std::unique_ptr<Transport> MakeTlsTransport(TlsSession& session, int fd,
+                                            const TransportLimits& limits) {
+  return std::make_unique<TlsTransport>(session, fd, limits);
 }
 
 }  // namespace cedana::http

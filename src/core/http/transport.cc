@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
 #include "core/base/status.h"
 #include "core/http/transport_internal.h"
 
@@ -18,12 +19,15 @@ constexpr size_t kPiecesMax = 4;
 
 class PlainTransport final : public Transport {
  public:
-  PlainTransport(int fd, absl::Duration timeout) : fd_(fd), timeout_(timeout) {}
+  PlainTransport(int fd, const TransportLimits& limits) : fd_(fd), limits_(limits) {}
 
   absl::StatusOr<size_t> Read(std::span<uint8_t> out) override {
     while (true) {
       const ssize_t got = ::recv(fd_, out.data(), out.size(), 0);
-      if (got >= 0) return static_cast<size_t>(got);
+      if (got >= 0) {
+        moved_ += static_cast<uint64_t>(got);
+        return static_cast<size_t>(got);
+      }
       if (errno == EINTR) continue;
       if (errno != EAGAIN) return Lost("read");
       CEDANA_RETURN_IF_ERROR(Await(POLLIN));
@@ -50,6 +54,7 @@ class PlainTransport final : public Transport {
         CEDANA_RETURN_IF_ERROR(Await(POLLOUT));
         continue;
       }
+      moved_ += static_cast<uint64_t>(sent);
       for (auto left = static_cast<size_t>(sent); first < count;) {
         const size_t step = std::min(left, parts[first].iov_len);
         parts[first].iov_base = static_cast<char*>(parts[first].iov_base) + step;
@@ -70,17 +75,36 @@ class PlainTransport final : public Transport {
  private:
   absl::Status Await(short events) {
     pollfd entry{fd_, events, 0};
-    const int64_t timeout_ms =
-        std::clamp<int64_t>(absl::ToInt64Milliseconds(timeout_), 1, INT32_MAX);
-    while (true) {
-      const int ready = ::poll(&entry, 1, static_cast<int>(timeout_ms));
+    absl::Duration left = limits_.io_timeout;
+    while (left > absl::ZeroDuration()) {
+      CEDANA_RETURN_IF_ERROR(CheckPace());
+      const absl::Duration step = std::min(left, limits_.slow_time - waited_);
+      const int64_t step_ms = std::clamp<int64_t>(
+          absl::ToInt64Milliseconds(absl::Ceil(step, absl::Milliseconds(1))), 1, INT32_MAX);
+      const absl::Duration began = base::SystemClock().Monotonic();
+      const int ready = ::poll(&entry, 1, static_cast<int>(step_ms));
+      const absl::Duration took = base::SystemClock().Monotonic() - began;
+      waited_ += took;
+      left -= took;
       if (ready > 0) return absl::OkStatus();
-      if (ready == 0) {
-        return absl::DeadlineExceededError(
-            absl::StrCat("no byte moved for ", absl::FormatDuration(timeout_)));
-      }
-      if (errno != EINTR) return base::ErrnoStatus(errno, "poll");
+      if (ready < 0 && errno != EINTR) return base::ErrnoStatus(errno, "poll");
     }
+    return absl::DeadlineExceededError(
+        absl::StrCat("no byte moved for ", absl::FormatDuration(limits_.io_timeout)));
+  }
+
+  // Of all that was waited for so far.
+  absl::Status CheckPace() {
+    if (waited_ < limits_.slow_time) return absl::OkStatus();
+    const double enough =
+        static_cast<double>(limits_.slow_bytes) * absl::FDivDuration(waited_, limits_.slow_time);
+    if (static_cast<double>(moved_) < enough) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("too slow: ", moved_, " bytes moved in ", absl::FormatDuration(waited_)));
+    }
+    moved_ = 0;
+    waited_ = absl::ZeroDuration();
+    return absl::OkStatus();
   }
 
   static absl::Status Lost(absl::string_view what) {
@@ -89,13 +113,15 @@ class PlainTransport final : public Transport {
   }
 
   const int fd_;
-  const absl::Duration timeout_;
+  const TransportLimits limits_;
+  uint64_t moved_ = 0;
+  absl::Duration waited_;  // for the peer, and for nothing else
 };
 
 }  // namespace
 
-std::unique_ptr<Transport> MakePlainTransport(int fd, absl::Duration timeout) {
-  return std::make_unique<PlainTransport>(fd, timeout);
+std::unique_ptr<Transport> MakePlainTransport(int fd, const TransportLimits& limits) {
+  return std::make_unique<PlainTransport>(fd, limits);
 }
 
 }  // namespace cedana::http

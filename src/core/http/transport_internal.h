@@ -1,5 +1,5 @@
-// What a worker thread does with a connection: blocking reads and writes that end when nothing
-// moves for the server's io_timeout. Two kinds: plain TCP, and TLS on top of it.
+// What a worker thread does with a connection: blocking reads and writes that end when nothing, or
+// too little, moves. Two kinds: plain TCP, and TLS on top of it.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,15 @@ namespace cedana::http {
 
 class TlsSession;
 
+// How much a peer has to move (server.h).
+struct TransportLimits {
+  absl::Duration io_timeout;
+  uint64_t slow_bytes = 0;
+  absl::Duration slow_time;
+};
+
 // Used by one thread at a time. Errors: kUnavailable (connection lost), kDeadlineExceeded (no byte
-// moved for the timeout).
+// moved for the timeout, or too few in all).
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -28,9 +35,10 @@ class Transport {
 };
 
 // Borrows the connected, non-blocking socket `fd`. shutdown(2) from another thread wakes it.
-std::unique_ptr<Transport> MakePlainTransport(int fd, absl::Duration timeout);
+std::unique_ptr<Transport> MakePlainTransport(int fd, const TransportLimits& limits);
 // The same with the session's seal around every byte; borrows both. Requires: the session's
 // handshake is complete.
-std::unique_ptr<Transport> MakeTlsTransport(TlsSession& session, int fd, absl::Duration timeout);
+std::unique_ptr<Transport> MakeTlsTransport(TlsSession& session, int fd,
+                                            const TransportLimits& limits);
 
 }  // namespace cedana::http

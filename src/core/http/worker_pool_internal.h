@@ -1,5 +1,5 @@
-// Threads that may block: one, and more when needed, at most a fixed number of them. The queue is
-// bounded by its user: the server submits one piece of work per connection.
+// Threads that may block: one, and more when needed, at most a fixed number of them. The queues are
+// bounded by their user: the server submits one piece of work per connection.
 #pragma once
 
 #include <deque>
@@ -15,20 +15,30 @@ namespace cedana::http {
 // Thread-safe.
 class WorkerPool {
  public:
-  explicit WorkerPool(int threads_max);
+  // At most `bulk_max` of them work on bulk at once.
+  WorkerPool(int threads_max, int bulk_max);
   // Runs what is queued, then joins.
   ~WorkerPool();
 
-  // `work` must not throw.
-  void Submit(std::function<void()> work);
+  // `work` must not throw. In the order of submission, but bulk after everything else.
+  void Submit(std::function<void()> work, bool bulk);
 
  private:
+  using Queue = std::deque<std::function<void()>>;
+
   void Run();
-  bool Ready() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ending_ || !queue_.empty(); }
+  // What could begin now, if there are threads for it.
+  size_t Startable() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool Ready() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return Startable() > 0 || (ending_ && bulk_queue_.empty());
+  }
 
   const int threads_max_;
+  const int bulk_max_;
   absl::Mutex mutex_;
-  std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
+  Queue queue_ ABSL_GUARDED_BY(mutex_);
+  Queue bulk_queue_ ABSL_GUARDED_BY(mutex_);
+  int bulk_running_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<base::Thread> threads_ ABSL_GUARDED_BY(mutex_);
   int idle_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;

@@ -84,7 +84,7 @@ absl::StatusOr<base::Json> Call::ReadJson(size_t max_bytes) {
     return absl::InvalidArgumentError(absl::StrCat("body: larger than ", max_bytes, " bytes"));
   }
   if (!body.ok()) return body.status();
-  CEDANA_ASSIGN_OR_RETURN(base::Json json, base::ParseJson(*body));
+  CEDANA_ASSIGN_OR_RETURN(base::Json json, base::ParseJson(*body, base::kJsonBodyDepthMax));
   if (!json.is_object()) return absl::InvalidArgumentError("body: a JSON object is wanted");
   return json;
 }

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
@@ -27,8 +28,11 @@ namespace cedana::api {
 namespace {
 
 constexpr char kDefaultOrganisation[] = "default";
-// Requests handled at once. Each upload holds 1 MiB and mostly waits for client or disk.
-constexpr int kWorkers = 64;
+
+bool IsBulk(const http::ServerRequest& request) {
+  return absl::StartsWith(request.path, "/v3/objects/") ||
+         absl::StartsWith(request.path, "/v2/data/");
+}
 
 bool IsLoopback(const std::string& address) {
   in_addr v4{};
@@ -79,7 +83,10 @@ class RunningNode : public Node {
         ServiceParts{&vault_, collector_.get(), repairer_.get(), registry_.get()});
     CEDANA_ASSIGN_OR_RETURN(server_, http::Server::Start({.address = options_.address,
                                                           .port = options_.port,
-                                                          .workers = kWorkers,
+                                                          .workers = options_.workers,
+                                                          .is_bulk = IsBulk,
+                                                          .bulk_workers = options_.bulk_workers,
+                                                          .slow_time = options_.slow_time,
                                                           .tls_cert_file = options_.tls_cert_file,
                                                           .tls_key_file = options_.tls_key_file},
                                                          [this](http::Exchange& exchange) {

@@ -31,6 +31,12 @@ struct NodeOptions {
   std::string master_key_file;                // empty: DIR/keys/master
   std::optional<std::string> master_key_hex;  // before the file
   base::Clock* clock = nullptr;               // null: the system's; tests bring their own
+  // Requests handled at once; each upload among them holds 1 MiB and mostly waits for client or
+  // disk. Transfers of bytes may be slow, so they never take the last ones: heartbeats and commits
+  // of others wait for no one's link.
+  int workers = 64;
+  int bulk_workers = 48;
+  absl::Duration slow_time = absl::Minutes(1);  // http::ServerOptions::slow_time
 };
 
 class Node {

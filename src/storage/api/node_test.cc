@@ -4,7 +4,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <atomic>
+
 #include "core/base/thread.h"
+#include "core/http/testing/raw_peer.h"
 #include "storage/api/testing/running_node.h"
 
 namespace cedana::api {
@@ -100,6 +103,87 @@ TEST_F(SaveCalls, RefuseWhatIsMissingOrMalformed) {
   EXPECT_EQ(Call("PUT", save.Target(), {{"path", std::string(2u << 20, 'x')}}).status, 400);
   EXPECT_EQ(Call("GET", "/v3/nothing").status, 404);
   EXPECT_EQ(Call("GET", save.Target()).json["state"], "open");
+}
+
+class SlowPeers : public NodeTest {
+ protected:
+  // As many as there are workers send a byte now and then until the service has answered somebody
+  // else.
+  void TrickleWhileHealthIsAsked(const std::string& head) {
+    std::vector<http::RawPeer> slow;
+    for (int i = 0; i < options_.workers; ++i) {
+      slow.push_back(http::RawPeer::Connect(node_->port()));
+      slow.back().Send(head);
+      if (i >= options_.bulk_workers) continue;  // waits for a worker
+      EXPECT_FALSE(slow.back().ReadUntil("\r\n\r\n").empty());
+    }
+    std::atomic<bool> answered = false;
+    base::Thread trickle("trickle", [&] {
+      while (!answered) {
+        for (http::RawPeer& peer : slow) peer.Send("x");
+        absl::SleepFor(absl::Milliseconds(20));
+      }
+    });
+    const absl::Time begin = absl::Now();
+    EXPECT_EQ(Get(Origin() + "/healthz").status, 200);
+    EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
+    answered = true;
+  }
+};
+
+TEST_F(SlowPeers, HoldNoWorkerForLong) {
+  options_.workers = 2;
+  options_.bulk_workers = 2;  // even if they had all of them
+  options_.slow_time = absl::Milliseconds(300);
+  StartNode();
+  TestSave save{.path = "slow", .bytes = std::string(1 << 20, 'x')};
+  ASSERT_EQ(Call("PUT", save.Target(), save.Begin()).status, 200);
+  const std::string target = UploadUrl(save).substr(Origin().size());
+  TrickleWhileHealthIsAsked(absl::StrCat(
+      "PUT ", target,
+      " HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1048576\r\n\r\n"));
+  TrickleWhileHealthIsAsked(absl::StrCat(
+      "POST ", save.Target("/commit"), " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ", token_,
+      "\r\nExpect: 100-continue\r\nContent-Length: 1048576\r\n\r\n"));
+  // A body that nobody reads, of somebody who is not known.
+  TrickleWhileHealthIsAsked(absl::StrCat("POST ", save.Target("/commit"),
+                                         " HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"));
+}
+
+TEST_F(SlowPeers, LeaveWorkersToCallsThatMoveNoBytes) {
+  options_.workers = 2;
+  options_.bulk_workers = 1;
+  StartNode();
+  TestSave save{.path = "slow", .bytes = std::string(1 << 20, 'x')};
+  ASSERT_EQ(Call("PUT", save.Target(), save.Begin()).status, 200);
+  const std::string url = UploadUrl(save);
+  // As slow as they like.
+  TrickleWhileHealthIsAsked(absl::StrCat(
+      "PUT ", url.substr(Origin().size()),
+      " HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1048576\r\n\r\n"));
+  EXPECT_EQ(Call("POST", save.Target("/heartbeat")).status, 200);
+}
+
+TEST_F(SaveCalls, RefuseWhatIsNestedTooDeeply) {
+  const auto commit_facts = [&](const std::string& value) {
+    const TestSave save{.path = "deep"};
+    std::string text = base::DumpJson(save.Commit());
+    text.insert(text.rfind("\"job_id\""), absl::StrCat("\"details\":{\"a\":", value, "},"));
+    http::ClientRequest request{.method = "POST",
+                                .url = Origin() + save.Target("/commit"),
+                                .headers = {{"Authorization", "Bearer " + token_}},
+                                .has_body = true};
+    request.body = {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+    return Do(std::move(request));
+  };
+  const auto nested = [](size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  EXPECT_EQ(commit_facts(nested(10)).Code(), "not_found");  // there is no such save
+  const Answer deep = commit_facts(nested(100000));
+  EXPECT_EQ(deep.Code(), "invalid_argument") << deep.body;
+  EXPECT_EQ(deep.status, 400);
+  EXPECT_EQ(Get(Origin() + "/healthz").status, 200);
 }
 
 TEST_F(SaveCalls, ListsTenThousandInPages) {
