@@ -213,6 +213,7 @@ TEST_F(PlacementTest, AFullProviderIsPassedOver) {
 }
 
 TEST_F(PlacementTest, AProviderThatKeptOtherBytesIsNotBelieved) {
+  SetPolicy(3, 3);
   transfer::CommitRequest commit = Begin("a");
   commit.packs.push_back(test_.StorePack(commit.save));
   const auto key = *objstore::ObjectKey::Parse(PackKey(commit.save, commit.packs[0].id));
@@ -224,6 +225,43 @@ TEST_F(PlacementTest, AProviderThatKeptOtherBytesIsNotBelieved) {
   const std::vector<uint8_t> good = {'a', ' ', 'p', 'a', 'c', 'k'};
   ASSERT_TRUE(test_.memories[1]->Put({}, key, good, {}).ok());
   EXPECT_TRUE(catalog_.Commit({}, commit).ok());
+}
+
+TEST_F(PlacementTest, WhatAProviderLostBeforeTheCommitIsCopiedToAnother) {
+  SetPolicy(2, 2);
+  for (const bool changed : {false, true}) {
+    transfer::CommitRequest commit = Begin(changed ? "changed" : "gone");
+    for (int i = 0; i < 3; ++i) commit.packs.push_back(test_.StorePack(commit.save));
+    EXPECT_EQ(commit.packs[1].providers, (Names{"p0", "p1"}));
+    const auto key = *objstore::ObjectKey::Parse(PackKey(commit.save, commit.packs[1].id));
+    const std::vector<uint8_t> other(commit.packs[1].bytes, 'x');
+    ASSERT_TRUE(test_.memories[1]->Delete({}, key).ok());
+    if (changed) {
+      ASSERT_TRUE(test_.memories[1]->Put({}, key, other, {}).ok());
+    }
+    const auto info = catalog_.Commit({}, commit);
+    ASSERT_TRUE(info.ok()) << info.status();
+    EXPECT_EQ(info->durability, "fully replicated");
+    // Gone, it is written there again; what lies there wrong is for repair.
+    EXPECT_TRUE(test_.memories[changed ? 2 : 1]->Head({}, key)->has_value());
+    const auto object = test_.metadata->replication().Find(
+        metadata::ObjectRef::Pack(test_.organisation, commit.packs[1].id));
+    ASSERT_TRUE(object.ok()) << object.status();
+    for (const metadata::Shard& shard : object->shards) {
+      EXPECT_NE(shard.provider, changed ? "p1" : "p2");
+    }
+  }
+  // With nowhere to copy it to, the commit fails.
+  transfer::CommitRequest commit = Begin("nowhere");
+  commit.packs.push_back(test_.StorePack(commit.save));
+  const auto key = *objstore::ObjectKey::Parse(PackKey(commit.save, commit.packs[0].id));
+  ASSERT_TRUE(test_.memories[1]->Delete({}, key).ok());
+  test_.providers.Remove("p2");
+  test_.stores[1]->Add({.operation = Operation::kPut,
+                        .times = -1,
+                        .fail = absl::PermissionDeniedError("read only")});
+  const absl::Status refused = catalog_.Commit({}, commit).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
 }
 
 // A store whose listings and heads tell no checksum.
@@ -274,12 +312,14 @@ void VouchForNothing(TestVault& test) {
 
 TEST_F(PlacementTest, WhereNobodyTellsTheChecksumThePackIsReadBack) {
   VouchForNothing(test_);
+  SetPolicy(3, 3);
   transfer::CommitRequest commit = Begin("a");
   commit.packs.push_back(test_.StorePack(commit.save));
   test_.providers.read_backs().Forget("p1");  // as if a client had uploaded it
-  test_.stores[1]->Add({.operation = Operation::kGet, .times = 1, .flip_bit = 3});
+  test_.stores[1]->Add({.operation = Operation::kGet, .times = -1, .flip_bit = 3});
   const absl::Status wrong = catalog_.Commit({}, commit).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(wrong)) << wrong;
+  test_.stores[1]->Clear();
   EXPECT_TRUE(catalog_.Commit({}, commit).ok());
 }
 
@@ -322,6 +362,7 @@ TEST_F(PlacementTest, AReadBackThatTakesTooLongIsRetryableAndGoesOn) {
   EXPECT_GE(unavailable, 2);
   EXPECT_LE(unavailable, 6);
   // One that is wrong ends it clearly as soon as it was read, however many are not read yet.
+  SetPolicy(3, 3);
   commit.save = base::DrawId<base::SaveId>(base::SystemRandom());
   commit.checkpoint = base::DrawId<base::CheckpointId>(base::SystemRandom());
   commit.path = "b";
@@ -329,6 +370,7 @@ TEST_F(PlacementTest, AReadBackThatTakesTooLongIsRetryableAndGoesOn) {
   for (int i = 0; i < kPacks; ++i) {
     put(0, commit.packs[i], "pack");
     put(1, commit.packs[i], i == 0 ? "pick" : "pack");
+    put(2, commit.packs[i], "pack");
   }
   for (int attempt = 0; attempt < 10; ++attempt) {
     status = catalog_.Commit({}, commit).status();
@@ -377,6 +419,7 @@ TEST_F(PlacementTest, AProviderThatVouchesForNothingAndGoesDarkIsReplacedOrAwait
 
 TEST_F(PlacementTest, WhoMayNotListIsNotAwaited) {
   VouchForNothing(test_);
+  SetPolicy(3, 3);
   transfer::CommitRequest commit = Begin("a");
   commit.packs.push_back(test_.StorePack(commit.save));
   test_.providers.read_backs().Forget("p1");
@@ -424,11 +467,11 @@ TEST_F(PlacementTest, WhatWasReadAheadIsNotReadAtTheCommit) {
 
 TEST_F(PlacementTest, AWrongPackThatWasReadAheadIsRefused) {
   VouchForNothing(test_);
-  SetPolicy(2, 2);
+  SetPolicy(3, 3);
   transfer::CommitRequest commit = Begin("a");
   commit.packs.push_back(test_.StorePack(commit.save));
   test_.providers.read_backs().Forget("p1");
-  test_.stores[1]->Add({.operation = Operation::kGet, .times = 1, .flip_bit = 3});
+  test_.stores[1]->Add({.operation = Operation::kGet, .times = -1, .flip_bit = 3});
   EXPECT_EQ(*ReadAheadRound({}, test_.vault), 1u);
   EXPECT_TRUE(absl::IsFailedPrecondition(catalog_.Commit({}, commit).status()));
 }

@@ -161,6 +161,7 @@ bool AllSeen(const OwnPacks& own, const std::vector<ProviderPtr>& asked,
 struct Doubts {
   std::set<std::string> unread;   // domains in which it may be whole
   std::set<std::string> awaited;  // providers that took it, and cannot be asked now
+  bool copying = false;           // the service has not got to it, or a target may recover
   std::string why;
 };
 using AllDoubts = std::map<size_t, Doubts>;  // by place in the request
@@ -188,6 +189,9 @@ absl::Status RequireAck(const Vault& vault, const metadata::CommittedPack& pack,
   const std::string why = doubts.why.empty() ? "" : absl::StrCat(" (", doubts.why, ")");
   domains.insert(doubts.unread.begin(), doubts.unread.end());
   AddDomains(vault, {doubts.awaited.begin(), doubts.awaited.end()}, &domains);
+  if (doubts.copying && doubts.awaited.empty()) {
+    return absl::UnavailableError(absl::StrCat(text, "; it is being copied to another", why));
+  }
   if (domains.size() < ack) return absl::FailedPreconditionError(absl::StrCat(text, why));
   if (doubts.awaited.empty()) {
     return absl::UnavailableError(absl::StrCat(text, "; it is still being read back", why));
@@ -225,25 +229,38 @@ void BelieveAbsent(const Vault& vault, const transfer::CommitRequest& request, c
   }
 }
 
-// Where a provider that took packs has gone away before the service could look at them, another
-// gets a copy: however long it stays away, the dump need not wait for it.
-absl::Status CopyWhatIsAwaited(const base::Context& context, const Vault& vault,
-                               const transfer::CommitRequest& request, size_t ack,
-                               const AllDoubts& doubts,
-                               std::vector<metadata::CommittedPack>* packs) {
+// Whether a copy of it is worth making: seen whole somewhere, in too few domains, and not merely
+// still being read back in others.
+bool IsShort(const Vault& vault, const metadata::CommittedPack& pack, size_t ack,
+             const Doubts& doubt) {
+  std::set<std::string> domains = DomainsOf(vault, pack);
+  if (pack.providers.empty() || domains.size() >= ack) return false;
+  domains.insert(doubt.unread.begin(), doubt.unread.end());
+  return domains.size() < ack || !doubt.awaited.empty();
+}
+
+// Where a provider that took packs has gone away before the service could look at them, or has lost
+// them since (an emptied bucket, a provider declared lost, other bytes), another gets a copy: the
+// dump need neither wait nor fail.
+absl::Status CopyWhatIsShort(const base::Context& context, const Vault& vault,
+                             const transfer::CommitRequest& request, const OwnPacks& own,
+                             size_t ack, AllDoubts& doubts,
+                             std::vector<metadata::CommittedPack>* packs) {
   const base::Context bounded = context.WithTimeout(vault.times.patience.read_back);
-  for (const auto& [i, doubt] : doubts) {
+  for (const auto& [id, i] : own) {
     metadata::CommittedPack& pack = (*packs)[i];
-    if (doubt.awaited.empty()) continue;
-    for (std::set<std::string> domains = DomainsOf(vault, pack); domains.size() < ack;
-         domains = DomainsOf(vault, pack)) {
+    while (IsShort(vault, pack, ack, doubts[i])) {
       const absl::StatusOr<std::string> copied =
-          SpareCopy(bounded, vault, request.save, pack, domains);
+          SpareCopy(bounded, vault, request.save, pack, DomainsOf(vault, pack));
       CEDANA_RETURN_IF_ERROR(context.Check());
-      if (!copied.ok() && !bounded.Check().ok())
-        return absl::OkStatus();  // the next commit goes on
-      if (!copied.ok()) break;
-      pack.providers.push_back(*copied);
+      if (copied.ok()) {
+        pack.providers.push_back(*copied);
+        continue;
+      }
+      // With time up the next commit goes on from here.
+      doubts[i].copying = IsPassing(copied.status());
+      if (!doubts[i].copying) doubts[i].why = std::string(copied.status().message());
+      break;
     }
   }
   return absl::OkStatus();
@@ -302,8 +319,13 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
     if (doubts[i].why.empty()) doubts[i].why = last;
   }
   const absl::Status verdict = Verdict(vault, own, policy.ack, *packs, doubts);
-  if (!absl::IsUnavailable(verdict)) return verdict;
-  CEDANA_RETURN_IF_ERROR(CopyWhatIsAwaited(context, vault, request, policy.ack, doubts, packs));
+  const bool hopeless = std::any_of(own.begin(), own.end(), [&](const auto& entry) {
+    const Doubts& doubt = doubts[entry.second];
+    return DomainsOf(vault, (*packs)[entry.second]).empty() && doubt.unread.empty() &&
+           doubt.awaited.empty();
+  });
+  if (verdict.ok() || hopeless) return verdict;
+  CEDANA_RETURN_IF_ERROR(CopyWhatIsShort(context, vault, request, own, policy.ack, doubts, packs));
   return Verdict(vault, own, policy.ack, *packs, doubts);
 }
 

@@ -15,11 +15,12 @@ namespace cedana::replica {
 // Fills in `providers` (seen: the size, and the checksum by what the provider keeps, by a grant
 // that enforces it, or by reading the pack back, several at once) and `acknowledged` (the provider
 // cannot be listed now, but took it under a grant that enforces both, or was read ahead) of each
-// own pack; `packs` are in the order of the request. What a provider took that enforces less, and
-// that cannot be asked now, is copied elsewhere (spare_copies.h) where `policy.ack` needs it.
+// own pack; `packs` are in the order of the request. What a provider took that enforces less and
+// cannot be asked now, or has lost or changed since, is copied elsewhere (spare_copies.h) where
+// `policy.ack` needs it and another provider has it whole.
 // kFailedPrecondition, in one line, when a pack is in fewer failure domains than `policy.ack`;
-// kUnavailable when only packs are missing for that which are not read back yet, or whose provider
-// may come back: the same commit again goes on there.
+// kUnavailable when only packs are missing for that which are not read back or copied yet, or whose
+// provider may come back: the same commit again goes on there.
 absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
                          const transfer::CommitRequest& request, const metadata::Policy& policy,
                          std::vector<metadata::CommittedPack>* packs);

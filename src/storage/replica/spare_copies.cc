@@ -61,7 +61,7 @@ absl::StatusOr<std::string> SpareCopy(const base::Context& context, const Vault&
   std::erase_if(targets, [&](const ProviderPtr& target) {
     return domains.contains(target->domain) || !vault.providers->health().Healthy(target->name);
   });
-  if (targets.empty()) return absl::UnavailableError("no other provider is there");
+  if (targets.empty()) return absl::FailedPreconditionError("no other provider is there");
   while (!copy_mutex.TryLock()) CEDANA_RETURN_IF_ERROR(context.Sleep(kLookAround));
   absl::StatusOr<std::string> copied =
       WriteElsewhere(context, vault, PackKey(save, pack.id), pack, targets);
