@@ -358,6 +358,27 @@ TEST_F(SeveralJobsTest, OnATerminalTheUserIsAsked) {
   EXPECT_EQ(daemon().restore_request.details().jid(), "twin");
 }
 
+TEST_F(SeveralJobsTest, AListThatIsAsLongAsCanBeArrives) {
+  // More than gRPC takes unless told.
+  daemon_api::CheckpointChoices choices;
+  for (int i = 0; i < 20; ++i) {
+    choices.add_choices()->set_path(absl::StrCat("cedana://", std::string(1024, 'p'), i));
+  }
+  choices.set_more(40);
+  daemon().ambiguous =
+      grpc::Status(grpc::StatusCode::FAILED_PRECONDITION,
+                   absl::StrCat("several jobs\n", std::string(70'000, '\n'), "the last"),
+                   choices.SerializeAsString());
+  Result result = Cedana({"restore", "job", "twin"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, StartsWith("Error: FailedPrecondition: several jobs"));
+  EXPECT_THAT(result.err, EndsWith("the last\n"));
+  result = Cedana({"restore", "job", "twin"}, "20\n", /*terminal=*/true);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, testing::HasSubstr("  and 40 more with older checkpoints"));
+  EXPECT_EQ(daemon().restore_request.path(), choices.choices(19).path());
+}
+
 TEST_F(SeveralJobsTest, WithoutAnAnswerNothingIsRestored) {
   for (const char* answer : {"", "\n"}) {
     const Result result = Cedana({"restore", "job", "twin"}, answer, /*terminal=*/true);
