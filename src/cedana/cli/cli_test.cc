@@ -327,6 +327,8 @@ TEST_F(CliTest, TheSettingForDumpsIsOnlyADefaultForWhatIsLookedFor) {
   Cedana({"--config", config, "restore", "job", "j"});
   EXPECT_EQ(daemon().restore_request.dir(), "");
   EXPECT_EQ(daemon().restore_request.defaultdir(), "s3://b/f");
+  Cedana({"--config", config, "job", "checkpoint", "list", "j"});
+  EXPECT_EQ(daemon().checkpoints_request.defaultdir(), "s3://b/f");
   Cedana({"restore", "job", "j"});
   EXPECT_EQ(daemon().restore_request.defaultdir(), "");  // a folder of this machine
 }
@@ -507,6 +509,13 @@ TEST_F(CliTest, CheckpointListShowsTheNewestFirst) {
               StartsWith("ID   TIME                  SIZE  PATH                 NEW  DURABILITY\n"
                          "id1  2025-02-19 12:30:37  2 MiB  cedana://ci/1.tar  1 MiB  durable\n"
                          "id0  2025-02-19 12:30:36  2 MiB  cedana://ci/0.tar      -  durable\n"));
+}
+
+TEST_F(CliTest, AStorageThatDidNotAnswerIsSaidBesideTheList) {
+  daemon().checkpoints_response.add_messages("warning: s3://b/f does not answer");
+  const Result result = Cedana({"checkpoints", "j", "-o", "json"});
+  EXPECT_EQ(result.out, "[]\n");
+  EXPECT_EQ(result.err, "warning: s3://b/f does not answer\n");
 }
 
 TEST_F(CliTest, CheckpointDeleteGoesOnAfterAFailureAndCountsIt) {

@@ -67,6 +67,13 @@ std::vector<plugin::StorageUrl> JobSearch::Places() const {
   return places;
 }
 
+bool JobSearch::Knows(const plugin::StorageUrl& place) const {
+  return std::any_of(known.begin(), known.end(), [&](const CheckpointRecord& record) {
+    const auto url = plugin::ParseStorageUrl(record.url);
+    return url.ok() && IsSame(PlaceOf(*url), place);
+  });
+}
+
 absl::StatusOr<JobSearch> SearchFor(const Services& services, const std::string& job_name,
                                     const std::string& command_dir) {
   JobSearch search;

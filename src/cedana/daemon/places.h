@@ -45,6 +45,8 @@ struct JobSearch {
 
   // By id where it is known, else by name.
   transfer::ListQuery Query() const;
+  // Is one of `known` in this place?
+  bool Knows(const plugin::StorageUrl& place) const;
   // The places of `known`, newest first, then that of the default folder; each once.
   std::vector<plugin::StorageUrl> Places() const;
 };

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <string>
@@ -11,8 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cedana/daemon/attach.h"
+#include "cedana/daemon/checkpoint_list.h"
 #include "cedana/daemon/dump.h"
-#include "cedana/daemon/durability.h"
 #include "cedana/daemon/messages_internal.h"
 #include "cedana/daemon/restore.h"
 #include "cedana/health/health.h"
@@ -30,7 +31,7 @@ using grpc::Status;
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(200);
 constexpr absl::Duration kWatchWait = absl::Seconds(5);
 constexpr absl::Duration kDeleteTimeout = absl::Seconds(20);
-constexpr absl::Duration kDurabilityTimeout = absl::Seconds(2);
+constexpr absl::Duration kListTimeout = absl::Seconds(3);
 constexpr absl::Duration kHealthTimeout = absl::Seconds(50);
 
 // Cancels when the caller of an RPC has gone; polled, because gRPC's synchronous calls tell only
@@ -304,12 +305,15 @@ class DaemonService final : public daemon_api::Daemon::Service {
 
   Status ListCheckpoints(ServerContext*, const daemon_api::ListCheckpointsReq* req,
                          daemon_api::ListCheckpointsResp* resp) override {
-    auto records = CheckpointsOf(req->jid());
-    if (!records.ok()) return ToGrpc(records.status());
-    RefreshDurability(base::Context{}.WithTimeout(kDurabilityTimeout), *services_, *records);
-    for (const CheckpointRecord& record : *records) {
+    const auto search = SearchFor(*services_, req->jid(), req->defaultdir());
+    if (!search.ok()) return ToGrpc(search.status());
+    const CheckpointList list =
+        cedana::daemon::ListCheckpoints(base::Context{}.WithTimeout(kListTimeout),
+                                        OpenerOf(*services_), *services_->table, *search);
+    for (const CheckpointRecord& record : list.records) {
       *resp->add_checkpoints() = ToMessage(record, req->jid());
     }
+    for (const std::string& message : list.messages) resp->add_messages(message);
     return Status::OK;
   }
 
@@ -443,7 +447,10 @@ class DaemonService final : public daemon_api::Daemon::Service {
     }
     const JobRecord record = job.record();
     CEDANA_ASSIGN_OR_RETURN(const auto records, services_->table->Checkpoints(record.uuid));
-    return ToMessage(record, records.empty() ? nullptr : &records.front());
+    const auto newest = std::find_if(records.begin(), records.end(), [](const auto& checkpoint) {
+      return checkpoint.durability != kGone;
+    });
+    return ToMessage(record, newest == records.end() ? nullptr : &*newest);
   }
 
   static absl::Status KillJob(const JobRecord& record, int signal) {

@@ -104,9 +104,10 @@ grpc::Status FakeDaemon::Delete(grpc::ServerContext*, const daemon_api::DeleteRe
 }
 
 grpc::Status FakeDaemon::ListCheckpoints(grpc::ServerContext*,
-                                         const daemon_api::ListCheckpointsReq*,
+                                         const daemon_api::ListCheckpointsReq* request,
                                          daemon_api::ListCheckpointsResp* response) {
   Called("ListCheckpoints");
+  checkpoints_request = *request;
   *response = checkpoints_response;
   return grpc::Status::OK;
 }
