@@ -329,6 +329,8 @@ TEST_F(CliTest, TheSettingForDumpsIsOnlyADefaultForWhatIsLookedFor) {
   EXPECT_EQ(daemon().restore_request.defaultdir(), "s3://b/f");
   Cedana({"--config", config, "job", "checkpoint", "list", "j"});
   EXPECT_EQ(daemon().checkpoints_request.defaultdir(), "s3://b/f");
+  Cedana({"--config", config, "job", "checkpoint", "delete", "id"});
+  EXPECT_EQ(daemon().delete_checkpoint_request.defaultdir(), "s3://b/f");
   Cedana({"restore", "job", "j"});
   EXPECT_EQ(daemon().restore_request.defaultdir(), "");  // a folder of this machine
 }

@@ -68,6 +68,7 @@ absl::StatusOr<int> Delete(Session& session, const std::vector<std::string>& ids
   for (const std::string& id : ids) {
     daemon_api::DeleteCheckpointReq request;
     request.set_id(id);
+    request.set_defaultdir(DefaultDir(session.config));
     daemon_api::DeleteCheckpointResp response;
     const absl::Status status =
         client->Call(&Daemon::Stub::DeleteCheckpoint, request, &response, kDeleteTimeout);
@@ -111,8 +112,8 @@ std::vector<Command> CheckpointCommands() {
        .prepare = PrepareList},
       {.path = "job checkpoint delete",
        .aliases = {"checkpoint delete"},
-       .arguments = "<ID>...",
-       .summary = "Delete checkpoints with their data",
+       .arguments = "<ID|PATH>...",
+       .summary = "Delete checkpoints with their data, also those of other hosts",
        .arguments_min = 1,
        .arguments_max = -1,
        .prepare = [](CLI::App&) -> RunCommand { return Delete; }},

@@ -98,6 +98,18 @@ absl::StatusOr<JobSearch> SearchFor(const Services& services, const std::string&
   return search;
 }
 
+absl::StatusOr<std::vector<plugin::StorageUrl>> AllPlaces(const Services& services,
+                                                          const std::string& command_dir) {
+  std::vector<plugin::StorageUrl> places;
+  CEDANA_ASSIGN_OR_RETURN(const auto records, services.table->Checkpoints(""));
+  for (const CheckpointRecord& record : records) AddPlaceOf(places, record.url);
+  for (const auto& job : services.jobs->All()) AddPlaceOf(places, job->record().restored_from);
+  CEDANA_ASSIGN_OR_RETURN(const plugin::StorageUrl folder,
+                          DefaultFolder(command_dir, services.settings->checkpoint_dir));
+  AddPlace(places, PlaceOfFolder(folder));
+  return places;
+}
+
 std::vector<PlaceAnswer> AskPlaces(const base::Context& context, const OpenPlace& open,
                                    const std::vector<plugin::StorageUrl>& places,
                                    absl::Duration patience, const Question& question) {

@@ -53,6 +53,10 @@ struct JobSearch {
 absl::StatusOr<JobSearch> SearchFor(const Services& services, const std::string& job_name,
                                     const std::string& command_dir);
 
+// Everywhere that this daemon knows of: of every job, then the default folder's.
+absl::StatusOr<std::vector<plugin::StorageUrl>> AllPlaces(const Services& services,
+                                                          const std::string& command_dir);
+
 struct PlaceAnswer {
   plugin::StorageUrl place;
   std::unique_ptr<plugin::StorageBackend> storage;  // null: it could not be opened

@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "cedana/daemon/attach.h"
 #include "cedana/daemon/checkpoint_list.h"
+#include "cedana/daemon/checkpoint_removal.h"
 #include "cedana/daemon/dump.h"
 #include "cedana/daemon/messages_internal.h"
 #include "cedana/daemon/restore.h"
@@ -320,12 +321,10 @@ class DaemonService final : public daemon_api::Daemon::Service {
   Status DeleteCheckpoint(ServerContext*, const daemon_api::DeleteCheckpointReq* req,
                           daemon_api::DeleteCheckpointResp*) override {
     if (req->id().empty()) return ToGrpc(absl::InvalidArgumentError("no checkpoint ID given"));
-    auto record = services_->table->FindCheckpoint(req->id());
-    if (!record.ok()) return ToGrpc(record.status());
-    if (!record->has_value()) {
-      return ToGrpc(absl::NotFoundError(absl::StrCat("checkpoint ", req->id(), " not found")));
-    }
-    return ToGrpc(DeleteData(**record));
+    const auto places = AllPlaces(*services_, req->defaultdir());
+    if (!places.ok()) return ToGrpc(places.status());
+    return ToGrpc(RemoveCheckpoint(base::Context{}.WithTimeout(kDeleteTimeout),
+                                   OpenerOf(*services_), *services_->table, *places, req->id()));
   }
 
   Status HealthCheck(ServerContext*, const daemon_api::HealthCheckReq* req,
@@ -472,19 +471,11 @@ class DaemonService final : public daemon_api::Daemon::Service {
     return services_->table->Checkpoints((*job)->record().uuid);
   }
 
-  absl::Status DeleteData(const CheckpointRecord& record) {
-    CEDANA_ASSIGN_OR_RETURN(const plugin::StorageUrl url, plugin::ParseStorageUrl(record.url));
-    CEDANA_ASSIGN_OR_RETURN(auto storage, services_->OpenStorage(url.Parent()));
-    const absl::Status status =
-        storage->catalog().Delete(base::Context{}.WithTimeout(kDeleteTimeout), url.path);
-    if (!status.ok() && !absl::IsNotFound(status)) return status;
-    return services_->table->RemoveCheckpoint(record.id);
-  }
-
   absl::Status DeleteCheckpointsOf(const std::string& uuid) {
     CEDANA_ASSIGN_OR_RETURN(const auto records, services_->table->Checkpoints(uuid));
     for (const CheckpointRecord& record : records) {
-      CEDANA_RETURN_IF_ERROR(DeleteData(record));
+      CEDANA_RETURN_IF_ERROR(RemoveRecorded(base::Context{}.WithTimeout(kDeleteTimeout),
+                                            OpenerOf(*services_), *services_->table, record));
     }
     return absl::OkStatus();
   }

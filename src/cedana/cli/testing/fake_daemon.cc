@@ -116,6 +116,7 @@ grpc::Status FakeDaemon::DeleteCheckpoint(grpc::ServerContext*,
                                           const daemon_api::DeleteCheckpointReq* request,
                                           daemon_api::DeleteCheckpointResp*) {
   Called("DeleteCheckpoint");
+  delete_checkpoint_request = *request;
   if (request->id() == "unknown") {
     return {grpc::StatusCode::NOT_FOUND, "checkpoint unknown not found"};
   }

@@ -46,6 +46,7 @@ class FakeDaemon final : public daemon_api::Daemon::Service {
   daemon_api::DeleteReq delete_request;
   daemon_api::WatchReq watch_request;
   daemon_api::ListCheckpointsReq checkpoints_request;
+  daemon_api::DeleteCheckpointReq delete_checkpoint_request;
   std::vector<std::string> deleted_checkpoints;
   std::vector<std::string> calls;  // in order: "Get", "Dump", …
 
