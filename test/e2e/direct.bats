@@ -93,8 +93,8 @@ main_job() {
   main_job file "file://$T/disk/ckpt"
 }
 
-@test "two hosts share a bucket: the second finds the job and restores it" {
-  local pid
+@test "two hosts share a bucket: each finds, lists and deletes what the other has dumped" {
+  local pid first
   use_s3
   export CEDANA_CHECKPOINT_DIR=s3://packs/shared
   cedana plugin install storage/s3
@@ -110,6 +110,28 @@ main_job() {
   start_daemon
   cedana restore job moves
   log_grows "$T/moves.log"
+  pid=$(job_pid moves)
+  cedana dump job moves
+  ended "$pid"
+  run cedana job checkpoint list moves -o json
+  [[ $(jq length <<<"$output") -eq 2 ]]
+  first=$(jq -r '.[1].path' <<<"$output")
+  cedana job checkpoint delete "$first"
+  run cedana job checkpoint delete "$first"
+  [[ $status -eq 1 && $output == *"checkpoint $first not found"* ]]
+  stop_daemon
+  # Back on the first host: its own record is of one that is gone, the other's checkpoint is newer.
+  use_host a
+  start_daemon
+  run cedana job checkpoint list moves -o json
+  echo "$output"
+  [[ $(jq -c 'map(.durability)' <<<"$output") == '["durable","gone"]' ]]
+  cedana restore job moves
+  log_grows "$T/moves.log"
+  [[ $(sort "$T/moves.log" | uniq -d | wc -l) -eq 0 ]]
+  cedana job checkpoint delete "$(jq -r '.[0].id' <<<"$output")"
+  cedana job checkpoint delete "$(jq -r '.[1].id' <<<"$output")"
+  [[ $(cedana job checkpoint list moves -o json | jq length) -eq 0 ]]
 }
 
 @test "a missing bucket, a wrong key and a dead cloud: one clear line, and the process runs on" {

@@ -50,3 +50,19 @@ teardown() { common_teardown; }
   [[ $status -eq 0 && $output == *"which one [1-2]"* ]]
   wait_for 10 log_grows "$T/a.log"
 }
+
+@test "a name that very many jobs share: the newest are listed, and how many more there are" {
+  local count n long
+  count=$(tries 25 60)
+  long=$(printf 'x%.0s' {1..3000})
+  for ((n = 0; n < count; ++n)); do
+    cedana run process -j twin -o "$T/many.log" -- "$WORKLOADS/counter" 0.1 "$long"
+    cedana dump job twin --dir cedana://twins
+    cedana job delete twin
+  done
+  run cedana restore job twin
+  echo "$output"
+  [[ $status -eq 1 && $output == *"several jobs are called twin"* ]]
+  [[ $(grep -c -- '--path cedana://twins/' <<<"$output") -eq 20 ]]
+  [[ $output == *"and $((count - 20)) more"* ]]
+}

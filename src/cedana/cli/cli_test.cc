@@ -327,6 +327,10 @@ TEST_F(CliTest, TheSettingForDumpsIsOnlyADefaultForWhatIsLookedFor) {
   Cedana({"--config", config, "restore", "job", "j"});
   EXPECT_EQ(daemon().restore_request.dir(), "");
   EXPECT_EQ(daemon().restore_request.defaultdir(), "s3://b/f");
+  Cedana({"--config", config, "job", "checkpoint", "list", "j"});
+  EXPECT_EQ(daemon().checkpoints_request.defaultdir(), "s3://b/f");
+  Cedana({"--config", config, "job", "checkpoint", "delete", "id"});
+  EXPECT_EQ(daemon().delete_checkpoint_request.defaultdir(), "s3://b/f");
   Cedana({"restore", "job", "j"});
   EXPECT_EQ(daemon().restore_request.defaultdir(), "");  // a folder of this machine
 }
@@ -356,6 +360,27 @@ TEST_F(SeveralJobsTest, OnATerminalTheUserIsAsked) {
   EXPECT_THAT(result.err, testing::HasSubstr("train --fast  cedana://twins/right\n"));
   EXPECT_EQ(daemon().restore_request.path(), "cedana://twins/right");
   EXPECT_EQ(daemon().restore_request.details().jid(), "twin");
+}
+
+TEST_F(SeveralJobsTest, AListThatIsAsLongAsCanBeArrives) {
+  // More than gRPC takes unless told.
+  daemon_api::CheckpointChoices choices;
+  for (int i = 0; i < 20; ++i) {
+    choices.add_choices()->set_path(absl::StrCat("cedana://", std::string(1024, 'p'), i));
+  }
+  choices.set_more(40);
+  daemon().ambiguous =
+      grpc::Status(grpc::StatusCode::FAILED_PRECONDITION,
+                   absl::StrCat("several jobs\n", std::string(70'000, '\n'), "the last"),
+                   choices.SerializeAsString());
+  Result result = Cedana({"restore", "job", "twin"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, StartsWith("Error: FailedPrecondition: several jobs"));
+  EXPECT_THAT(result.err, EndsWith("the last\n"));
+  result = Cedana({"restore", "job", "twin"}, "20\n", /*terminal=*/true);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, testing::HasSubstr("  and 40 more with older checkpoints"));
+  EXPECT_EQ(daemon().restore_request.path(), choices.choices(19).path());
 }
 
 TEST_F(SeveralJobsTest, WithoutAnAnswerNothingIsRestored) {
@@ -486,6 +511,13 @@ TEST_F(CliTest, CheckpointListShowsTheNewestFirst) {
               StartsWith("ID   TIME                  SIZE  PATH                 NEW  DURABILITY\n"
                          "id1  2025-02-19 12:30:37  2 MiB  cedana://ci/1.tar  1 MiB  durable\n"
                          "id0  2025-02-19 12:30:36  2 MiB  cedana://ci/0.tar      -  durable\n"));
+}
+
+TEST_F(CliTest, AStorageThatDidNotAnswerIsSaidBesideTheList) {
+  daemon().checkpoints_response.add_messages("warning: s3://b/f does not answer");
+  const Result result = Cedana({"checkpoints", "j", "-o", "json"});
+  EXPECT_EQ(result.out, "[]\n");
+  EXPECT_EQ(result.err, "warning: s3://b/f does not answer\n");
 }
 
 TEST_F(CliTest, CheckpointDeleteGoesOnAfterAFailureAndCountsIt) {

@@ -18,6 +18,9 @@ constexpr absl::string_view kFromDaemon = "cedana.cli/from_daemon";
 constexpr absl::string_view kAnswerLost = "cedana.cli/answer_lost";
 constexpr absl::string_view kDetails = "cedana.cli/details";
 constexpr int kReceiveBytesMax = 64 << 20;  // a long job list
+// An error's text and details come in the trailers of a call; gRPC takes 8 KiB unless told more,
+// and loses the whole error with what is over. The longest is the list of jobs that share a name.
+constexpr int kTrailerBytesMax = 256 << 10;
 // A UNIX socket answers at once; this is for a host that is far away.
 constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 
@@ -86,6 +89,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const config::Config& co
 
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kReceiveBytesMax);
+  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kTrailerBytesMax);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   client->channel_ = grpc::CreateCustomChannel(
       is_unix ? absl::StrCat("unix:", client->address_) : client->address_,

@@ -28,9 +28,11 @@ absl::StatusOr<int> List(Session& session, const std::string& output, const std:
   CEDANA_ASSIGN_OR_RETURN(std::unique_ptr<Client> client, Client::Connect(session.config));
   daemon_api::ListCheckpointsReq request;
   request.set_jid(jid);
+  request.set_defaultdir(DefaultDir(session.config));
   daemon_api::ListCheckpointsResp response;
   CEDANA_RETURN_IF_ERROR(
       client->Call(&Daemon::Stub::ListCheckpoints, request, &response, kJobTimeout));
+  for (const std::string& message : response.messages()) session.terminal.ErrLine(message);
   auto& checkpoints = *response.mutable_checkpoints();
   std::stable_sort(checkpoints.begin(), checkpoints.end(),
                    [](const auto& a, const auto& b) { return a.time() > b.time(); });
@@ -66,6 +68,7 @@ absl::StatusOr<int> Delete(Session& session, const std::vector<std::string>& ids
   for (const std::string& id : ids) {
     daemon_api::DeleteCheckpointReq request;
     request.set_id(id);
+    request.set_defaultdir(DefaultDir(session.config));
     daemon_api::DeleteCheckpointResp response;
     const absl::Status status =
         client->Call(&Daemon::Stub::DeleteCheckpoint, request, &response, kDeleteTimeout);
@@ -102,15 +105,15 @@ std::vector<Command> CheckpointCommands() {
        .aliases = {"job checkpoint ls", "job checkpoints", "checkpoint list", "checkpoint ls",
                    "checkpoints"},
        .arguments = "<JID>",
-       .summary = "List the checkpoints of a job, newest first",
+       .summary = "List the checkpoints of a job, newest first, also those of other hosts",
        .arguments_min = 1,
        .arguments_max = 1,
        .completes = "jobs",
        .prepare = PrepareList},
       {.path = "job checkpoint delete",
        .aliases = {"checkpoint delete"},
-       .arguments = "<ID>...",
-       .summary = "Delete checkpoints with their data",
+       .arguments = "<ID|PATH>...",
+       .summary = "Delete checkpoints with their data, also those of other hosts",
        .arguments_min = 1,
        .arguments_max = -1,
        .prepare = [](CLI::App&) -> RunCommand { return Delete; }},

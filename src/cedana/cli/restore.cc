@@ -107,6 +107,10 @@ absl::StatusOr<std::string> ChooseJob(const Terminal& terminal, const std::strin
                      absl::FormatTime("%Y-%m-%d %H:%M:%S", created, absl::LocalTimeZone()), "  ",
                      choice.commandline(), "  ", choice.path()));
   }
+  if (choices.more() > 0) {
+    terminal.ErrLine(absl::StrCat("  and ", choices.more(),
+                                  " more with older checkpoints: name their folder (--dir)"));
+  }
   const std::optional<size_t> chosen =
       Choose(terminal, "which one", static_cast<size_t>(choices.choices_size()));
   if (!chosen.has_value()) return absl::CancelledError("none was chosen, nothing was restored");

@@ -1,8 +1,10 @@
 #include "cedana/daemon/newest.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -16,6 +18,23 @@ constexpr absl::Duration kFindTimeout = absl::Seconds(20);
 // For the places that do not hold the newest record: a restore does not wait for a cloud that is
 // dark and most likely holds nothing newer.
 constexpr absl::Duration kAsideTimeout = absl::Seconds(5);
+
+// Of the error that lists several jobs. At worst a choice takes some 5 KB in the trailers (a path
+// of 1 KiB, once percent-encoded as text and once as base64), so all of them stay below half of
+// what the command line accepts (256 KiB).
+constexpr size_t kChoicesMax = 20;
+constexpr size_t kWordBytesMax = 64;
+constexpr size_t kCommandBytesMax = 100;
+
+// At most `bytes_max` bytes, on one line, whole characters.
+std::string Cut(const std::string& text, size_t bytes_max) {
+  std::string cut = text.substr(0, bytes_max);
+  const bool whole = cut.size() == text.size();
+  // A character's bytes but the first are 10xxxxxx.
+  while (!whole && !cut.empty() && (text[cut.size()] & 0xc0) == 0x80) cut.pop_back();
+  std::replace_if(cut.begin(), cut.end(), absl::ascii_iscntrl, ' ');
+  return whole ? cut : absl::StrCat(cut, "…");
+}
 
 absl::Status NothingThere(const JobSearch& search) {
   if (search.id.empty()) {
@@ -144,15 +163,22 @@ absl::Status SeveralJobs(const std::string& name, const std::string& scheme,
                          const std::vector<transfer::CheckpointInfo>& found) {
   daemon_api::CheckpointChoices choices;
   std::string text = absl::StrCat("several jobs are called ", name, ", choose one by its path:");
-  for (const transfer::CheckpointInfo& info : found) {
+  for (size_t i = 0; i < std::min(found.size(), kChoicesMax); ++i) {
+    const transfer::CheckpointInfo& info = found[i];
     daemon_api::CheckpointChoice* const choice = choices.add_choices();
     choice->set_path(plugin::StorageUrl{scheme, info.path}.ToString());
-    choice->set_user(info.facts.user);
-    choice->set_host(info.facts.host);
+    choice->set_user(Cut(info.facts.user, kWordBytesMax));
+    choice->set_host(Cut(info.facts.host, kWordBytesMax));
     choice->set_createdmillis(absl::ToUnixMillis(info.created));
-    choice->set_commandline(info.facts.command_line);
+    choice->set_commandline(Cut(info.facts.command_line, kCommandBytesMax));
     absl::StrAppend(&text, "\n  ", choice->user(), "@", choice->host(), " ", When(info.created),
                     "  --path ", choice->path());
+  }
+  const size_t more = found.size() - static_cast<size_t>(choices.choices_size());
+  choices.set_more(static_cast<uint32_t>(more));
+  if (more > 0) {
+    absl::StrAppend(&text, "\n  and ", more,
+                    " more with older checkpoints: name their folder (--dir)");
   }
   absl::Status status = absl::FailedPreconditionError(text);
   status.SetPayload(kDetailsPayload, absl::Cord(choices.SerializeAsString()));

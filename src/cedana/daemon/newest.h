@@ -33,7 +33,8 @@ struct NewestCheckpoint {
 absl::StatusOr<NewestCheckpoint> FindNewest(const base::Context& context, const OpenPlace& open,
                                             const JobSearch& search, const std::string& dir);
 
-// The error that lists the jobs of one name, one checkpoint of each, in words and as payload.
+// The error that lists the jobs of one name, one checkpoint of each, in words and as payload. Both
+// travel in the trailers of a call, so what they hold is cut to a bounded size.
 absl::Status SeveralJobs(const std::string& name, const std::string& scheme,
                          const std::vector<transfer::CheckpointInfo>& found);
 

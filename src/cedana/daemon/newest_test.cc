@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "cedana/daemon/testing/memory_places.h"
+#include "daemon_api.h"
 
 namespace cedana::daemon {
 namespace {
@@ -159,6 +162,32 @@ TEST_F(NewestTest, AGivenFolderIsTheOnlyOne) {
   Dump("s3://b/f", "b/f/three");
   EXPECT_EQ(Newest("cedana://ckpt"), "cedana://ckpt/one");
   EXPECT_THAT(Newest("cedana://nothing"), HasSubstr("has no saved checkpoint"));
+}
+
+TEST_F(NewestTest, ALongListOfJobsOfOneNameIsCut) {
+  search_.id.clear();
+  job_.user = "ann\x1b[31m";
+  job_.host = std::string(200, 'h');
+  for (int i = 0; i < 60; ++i) {
+    job_.job_id = absl::StrCat("job", i);
+    job_.command_line = absl::StrCat(std::string(99, 'c'), "é", std::string(5000, 'd'));
+    DumpElsewhere("cedana://", absl::StrCat(std::string(250, 'p'), "/", i));
+  }
+  const auto newest = FindNewest({}, places_.Opener(), search_, "");
+  ASSERT_EQ(newest.status().code(), absl::StatusCode::kFailedPrecondition);
+  const std::string text(newest.status().message());
+  EXPECT_THAT(text, HasSubstr(absl::StrCat("--path cedana://", std::string(250, 'p'), "/59\n")));
+  EXPECT_THAT(text, HasSubstr("and 40 more with older checkpoints"));
+  EXPECT_LT(text.size(), size_t{10'000});
+  const auto details = newest.status().GetPayload(kDetailsPayload);
+  ASSERT_TRUE(details.has_value());
+  EXPECT_LT(details->size(), size_t{12'000});
+  daemon_api::CheckpointChoices choices;
+  ASSERT_TRUE(choices.ParseFromString(std::string(*details)));
+  ASSERT_EQ(choices.choices_size(), 20);
+  EXPECT_EQ(choices.more(), 40u);
+  EXPECT_EQ(choices.choices(0).commandline(), absl::StrCat(std::string(99, 'c'), "…"));
+  EXPECT_EQ(choices.choices(0).user(), "ann [31m");
 }
 
 }  // namespace

@@ -69,6 +69,13 @@ std::vector<plugin::StorageUrl> JobSearch::Places() const {
   return places;
 }
 
+bool JobSearch::Knows(const plugin::StorageUrl& place) const {
+  return std::any_of(known.begin(), known.end(), [&](const CheckpointRecord& record) {
+    const auto url = plugin::ParseStorageUrl(record.url);
+    return url.ok() && IsSame(PlaceOf(*url), place);
+  });
+}
+
 absl::StatusOr<JobSearch> SearchFor(const Services& services, const std::string& job_name,
                                     const std::string& command_dir) {
   JobSearch search;
@@ -91,6 +98,18 @@ absl::StatusOr<JobSearch> SearchFor(const Services& services, const std::string&
     search.known.insert(std::find_if(search.known.begin(), search.known.end(), older), origin);
   }
   return search;
+}
+
+absl::StatusOr<std::vector<plugin::StorageUrl>> AllPlaces(const Services& services,
+                                                          const std::string& command_dir) {
+  std::vector<plugin::StorageUrl> places;
+  CEDANA_ASSIGN_OR_RETURN(const auto records, services.table->Checkpoints(""));
+  for (const CheckpointRecord& record : records) AddPlaceOf(places, record.url);
+  for (const auto& job : services.jobs->All()) AddPlaceOf(places, job->record().restored_from);
+  CEDANA_ASSIGN_OR_RETURN(const plugin::StorageUrl folder,
+                          DefaultFolder(command_dir, services.settings->checkpoint_dir));
+  AddPlace(places, PlaceOfFolder(folder));
+  return places;
 }
 
 std::vector<PlaceAnswer> AskPlaces(const base::Context& context, const OpenPlace& open,

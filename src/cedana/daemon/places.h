@@ -45,11 +45,17 @@ struct JobSearch {
 
   // By id where it is known, else by name.
   transfer::ListQuery Query() const;
+  // Is one of `known` in this place?
+  bool Knows(const plugin::StorageUrl& place) const;
   // The places of `known`, newest first, then that of the default folder; each once.
   std::vector<plugin::StorageUrl> Places() const;
 };
 absl::StatusOr<JobSearch> SearchFor(const Services& services, const std::string& job_name,
                                     const std::string& command_dir);
+
+// Everywhere that this daemon knows of: of every job, then the default folder's.
+absl::StatusOr<std::vector<plugin::StorageUrl>> AllPlaces(const Services& services,
+                                                          const std::string& command_dir);
 
 struct PlaceAnswer {
   plugin::StorageUrl place;

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <string>
@@ -11,8 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cedana/daemon/attach.h"
+#include "cedana/daemon/checkpoint_list.h"
+#include "cedana/daemon/checkpoint_removal.h"
 #include "cedana/daemon/dump.h"
-#include "cedana/daemon/durability.h"
 #include "cedana/daemon/messages_internal.h"
 #include "cedana/daemon/restore.h"
 #include "cedana/health/health.h"
@@ -30,7 +32,7 @@ using grpc::Status;
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(200);
 constexpr absl::Duration kWatchWait = absl::Seconds(5);
 constexpr absl::Duration kDeleteTimeout = absl::Seconds(20);
-constexpr absl::Duration kDurabilityTimeout = absl::Seconds(2);
+constexpr absl::Duration kListTimeout = absl::Seconds(3);
 constexpr absl::Duration kHealthTimeout = absl::Seconds(50);
 
 // Cancels when the caller of an RPC has gone; polled, because gRPC's synchronous calls tell only
@@ -306,24 +308,25 @@ class DaemonService final : public daemon_api::Daemon::Service {
 
   Status ListCheckpoints(ServerContext*, const daemon_api::ListCheckpointsReq* req,
                          daemon_api::ListCheckpointsResp* resp) override {
-    auto records = CheckpointsOf(req->jid());
-    if (!records.ok()) return ToGrpc(records.status());
-    RefreshDurability(base::Context{}.WithTimeout(kDurabilityTimeout), *services_, *records);
-    for (const CheckpointRecord& record : *records) {
+    const auto search = SearchFor(*services_, req->jid(), req->defaultdir());
+    if (!search.ok()) return ToGrpc(search.status());
+    const CheckpointList list =
+        cedana::daemon::ListCheckpoints(base::Context{}.WithTimeout(kListTimeout),
+                                        OpenerOf(*services_), *services_->table, *search);
+    for (const CheckpointRecord& record : list.records) {
       *resp->add_checkpoints() = ToMessage(record, req->jid());
     }
+    for (const std::string& message : list.messages) resp->add_messages(message);
     return Status::OK;
   }
 
   Status DeleteCheckpoint(ServerContext*, const daemon_api::DeleteCheckpointReq* req,
                           daemon_api::DeleteCheckpointResp*) override {
     if (req->id().empty()) return ToGrpc(absl::InvalidArgumentError("no checkpoint ID given"));
-    auto record = services_->table->FindCheckpoint(req->id());
-    if (!record.ok()) return ToGrpc(record.status());
-    if (!record->has_value()) {
-      return ToGrpc(absl::NotFoundError(absl::StrCat("checkpoint ", req->id(), " not found")));
-    }
-    return ToGrpc(DeleteData(**record));
+    const auto places = AllPlaces(*services_, req->defaultdir());
+    if (!places.ok()) return ToGrpc(places.status());
+    return ToGrpc(RemoveCheckpoint(base::Context{}.WithTimeout(kDeleteTimeout),
+                                   OpenerOf(*services_), *services_->table, *places, req->id()));
   }
 
   Status HealthCheck(ServerContext*, const daemon_api::HealthCheckReq* req,
@@ -445,7 +448,10 @@ class DaemonService final : public daemon_api::Daemon::Service {
     }
     const JobRecord record = job.record();
     CEDANA_ASSIGN_OR_RETURN(const auto records, services_->table->Checkpoints(record.uuid));
-    return ToMessage(record, records.empty() ? nullptr : &records.front());
+    const auto newest = std::find_if(records.begin(), records.end(), [](const auto& checkpoint) {
+      return checkpoint.durability != kGone;
+    });
+    return ToMessage(record, newest == records.end() ? nullptr : &*newest);
   }
 
   static absl::Status KillJob(const JobRecord& record, int signal) {
@@ -467,19 +473,11 @@ class DaemonService final : public daemon_api::Daemon::Service {
     return services_->table->Checkpoints((*job)->record().uuid);
   }
 
-  absl::Status DeleteData(const CheckpointRecord& record) {
-    CEDANA_ASSIGN_OR_RETURN(const plugin::StorageUrl url, plugin::ParseStorageUrl(record.url));
-    CEDANA_ASSIGN_OR_RETURN(auto storage, services_->OpenStorage(url.Parent()));
-    const absl::Status status =
-        storage->catalog().Delete(base::Context{}.WithTimeout(kDeleteTimeout), url.path);
-    if (!status.ok() && !absl::IsNotFound(status)) return status;
-    return services_->table->RemoveCheckpoint(record.id);
-  }
-
   absl::Status DeleteCheckpointsOf(const std::string& uuid) {
     CEDANA_ASSIGN_OR_RETURN(const auto records, services_->table->Checkpoints(uuid));
     for (const CheckpointRecord& record : records) {
-      CEDANA_RETURN_IF_ERROR(DeleteData(record));
+      CEDANA_RETURN_IF_ERROR(RemoveRecorded(base::Context{}.WithTimeout(kDeleteTimeout),
+                                            OpenerOf(*services_), *services_->table, record));
     }
     return absl::OkStatus();
   }

@@ -104,9 +104,10 @@ grpc::Status FakeDaemon::Delete(grpc::ServerContext*, const daemon_api::DeleteRe
 }
 
 grpc::Status FakeDaemon::ListCheckpoints(grpc::ServerContext*,
-                                         const daemon_api::ListCheckpointsReq*,
+                                         const daemon_api::ListCheckpointsReq* request,
                                          daemon_api::ListCheckpointsResp* response) {
   Called("ListCheckpoints");
+  checkpoints_request = *request;
   *response = checkpoints_response;
   return grpc::Status::OK;
 }
@@ -115,6 +116,7 @@ grpc::Status FakeDaemon::DeleteCheckpoint(grpc::ServerContext*,
                                           const daemon_api::DeleteCheckpointReq* request,
                                           daemon_api::DeleteCheckpointResp*) {
   Called("DeleteCheckpoint");
+  delete_checkpoint_request = *request;
   if (request->id() == "unknown") {
     return {grpc::StatusCode::NOT_FOUND, "checkpoint unknown not found"};
   }

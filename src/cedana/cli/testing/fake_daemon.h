@@ -45,6 +45,8 @@ class FakeDaemon final : public daemon_api::Daemon::Service {
   daemon_api::KillReq kill_request;
   daemon_api::DeleteReq delete_request;
   daemon_api::WatchReq watch_request;
+  daemon_api::ListCheckpointsReq checkpoints_request;
+  daemon_api::DeleteCheckpointReq delete_checkpoint_request;
   std::vector<std::string> deleted_checkpoints;
   std::vector<std::string> calls;  // in order: "Get", "Dump", …
 
@@ -66,7 +68,7 @@ class FakeDaemon final : public daemon_api::Daemon::Service {
                     daemon_api::KillResp* response) override;
   grpc::Status Delete(grpc::ServerContext*, const daemon_api::DeleteReq* request,
                       daemon_api::DeleteResp* response) override;
-  grpc::Status ListCheckpoints(grpc::ServerContext*, const daemon_api::ListCheckpointsReq*,
+  grpc::Status ListCheckpoints(grpc::ServerContext*, const daemon_api::ListCheckpointsReq* request,
                                daemon_api::ListCheckpointsResp* response) override;
   grpc::Status DeleteCheckpoint(grpc::ServerContext*,
                                 const daemon_api::DeleteCheckpointReq* request,
