@@ -51,16 +51,6 @@ absl::StatusOr<std::string> ReadWhole(const base::Context& context, const Provid
   return bytes;
 }
 
-// Looked at as cheaply as the provider allows.
-absl::Status Look(const base::Context& context, const Provider& provider,
-                  const metadata::ReplicatedObject& object) {
-  if (object.ref.kind == ObjectKind::kManifest) {
-    return ReadWhole(context, provider, object).status();
-  }
-  return CheckObject(context, *provider.store, KeyOf(object),
-                     {object.bytes, object.crc32c.value_or(0)});
-}
-
 DamageVerdict VerdictOf(const absl::Status& seen) {
   if (seen.ok()) return DamageVerdict::kSound;
   if (absl::IsDataLoss(seen)) return DamageVerdict::kDamaged;
@@ -114,7 +104,8 @@ Repairer::Repairer(const Vault* vault, const RepairOptions& options)
     : vault_(*vault),
       options_(options),
       worker_(absl::StrCat(absl::Hex(vault->random->Next64()))),
-      pace_(vault->clock, options.bytes_per_s) {}
+      read_pace_(vault->clock, options.bytes_per_s),
+      write_pace_(vault->clock, options.bytes_per_s) {}
 
 RepairCounts Repairer::counts() const {
   absl::MutexLock lock(&mutex_);
@@ -234,7 +225,7 @@ absl::Status Repairer::CheckAcknowledged(const base::Context& context, Work& wor
         !vault_.providers->health().Healthy(shard.provider)) {
       continue;
     }
-    const absl::Status seen = Look(context.WithTimeout(kShardTimeout), *provider, work.object);
+    const absl::Status seen = Look(context, *provider, work.object);
     CEDANA_RETURN_IF_ERROR(context.Check());
     CEDANA_RETURN_IF_ERROR(Note(work.object.ref, shard.provider, seen));
     if (seen.ok()) work.Set(shard.provider, ShardState::kLive);
@@ -242,6 +233,23 @@ absl::Status Repairer::CheckAcknowledged(const base::Context& context, Work& wor
     if (absl::IsDataLoss(seen)) work.Set(shard.provider, ShardState::kDamaged);
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Repairer::Read(const base::Context& context, const Provider& provider,
+                                           const metadata::ReplicatedObject& object) {
+  CEDANA_RETURN_IF_ERROR(read_pace_.Take(context, object.bytes));
+  return ReadWhole(context.WithTimeout(kShardTimeout), provider, object);
+}
+
+absl::Status Repairer::Look(const base::Context& context, const Provider& provider,
+                            const metadata::ReplicatedObject& object) {
+  if (object.ref.kind == ObjectKind::kManifest) return Read(context, provider, object).status();
+  // Else it is read, as a rule.
+  if (!provider.capabilities.keeps_checksum) {
+    CEDANA_RETURN_IF_ERROR(read_pace_.Take(context, object.bytes));
+  }
+  return CheckObject(context.WithTimeout(kShardTimeout), *provider.store, KeyOf(object),
+                     {object.bytes, object.crc32c.value_or(0)});
 }
 
 absl::StatusOr<std::string> Repairer::ReadGood(const base::Context& context, Work& work) {
@@ -257,8 +265,7 @@ absl::StatusOr<std::string> Repairer::ReadGood(const base::Context& context, Wor
     const bool was_damaged = marked(provider);
     const ShardName shard{work.object.ref.id, provider->name};
     if (was_damaged && Remembered(shard, kDamagedFor) == DamageVerdict::kDamaged) continue;
-    absl::StatusOr<std::string> bytes =
-        ReadWhole(context.WithTimeout(kShardTimeout), *provider, work.object);
+    absl::StatusOr<std::string> bytes = Read(context, *provider, work.object);
     if (bytes.ok() && !was_damaged) return bytes;
     CEDANA_RETURN_IF_ERROR(context.Check());
     Remember(shard, VerdictOf(bytes.status()));
@@ -280,40 +287,41 @@ absl::StatusOr<std::string> Repairer::ReadGood(const base::Context& context, Wor
   return last;
 }
 
+std::vector<ProviderPtr> Repairer::Targets(const Work& work) const {
+  const std::set<std::string> covered = work.SoundDomains(*vault_.providers);
+  std::vector<ProviderPtr> targets =
+      vault_.providers->Ranked(work.object.ref.organisation, /*writing=*/true);
+  std::erase_if(targets, [&](const ProviderPtr& target) {
+    return covered.contains(target->domain) || !vault_.providers->health().Healthy(target->name);
+  });
+  return targets;
+}
+
 absl::Status Repairer::WriteMissing(const base::Context& context, Work& work) {
-  std::string bytes;
-  absl::Status last;
-  std::set<std::string> covered = work.SoundDomains(*vault_.providers);
-  if (covered.size() >= work.object.copies) return absl::OkStatus();
-  CEDANA_ASSIGN_OR_RETURN(bytes, ReadGood(context, work));
-  // Reading may have found that a copy is none.
-  covered = work.SoundDomains(*vault_.providers);
-  for (const ProviderPtr& target :
-       vault_.providers->Ranked(work.object.ref.organisation, /*writing=*/true)) {
-    if (covered.size() >= work.object.copies) return absl::OkStatus();
-    if (covered.contains(target->domain) || !vault_.providers->health().Healthy(target->name)) {
-      continue;
-    }
+  const auto covered = [&] { return work.SoundDomains(*vault_.providers); };
+  if (covered().size() >= work.object.copies) return absl::OkStatus();
+  absl::Status last = absl::UnavailableError(
+      absl::StrCat(work.key, ": is in ", covered().size(), " of ", work.object.copies,
+                   " failure domains, and no other is healthy"));
+  // A debt may wait for a provider for days: nothing is read while there is nowhere to write it.
+  if (Targets(work).empty()) return last;
+  CEDANA_ASSIGN_OR_RETURN(const std::string bytes, ReadGood(context, work));
+  // Reading may have found that a copy is none, or is one again.
+  for (const ProviderPtr& target : Targets(work)) {
+    if (covered().size() >= work.object.copies) return absl::OkStatus();
+    if (covered().contains(target->domain)) continue;
     const absl::Status written = WriteShard(context, work, *target, bytes);
     CEDANA_RETURN_IF_ERROR(context.Check());
     if (absl::IsNotFound(written)) return written;
-    if (written.ok()) {
-      covered.insert(target->domain);
-    } else {
-      last = base::Annotate(written, absl::StrCat("provider ", target->name));
-    }
+    if (!written.ok()) last = base::Annotate(written, absl::StrCat("provider ", target->name));
   }
-  if (covered.size() >= work.object.copies) return absl::OkStatus();
-  if (!last.ok()) return last;
-  return absl::UnavailableError(absl::StrCat(work.key, ": is in ", covered.size(), " of ",
-                                             work.object.copies, " failure domains, and no other ",
-                                             "is healthy"));
+  return covered().size() >= work.object.copies ? absl::OkStatus() : last;
 }
 
 absl::Status Repairer::WriteShard(const base::Context& context, Work& work, const Provider& target,
                                   absl::string_view bytes) {
   HealthBoard& health = vault_.providers->health();
-  CEDANA_RETURN_IF_ERROR(pace_.Take(context, bytes.size()));
+  CEDANA_RETURN_IF_ERROR(write_pace_.Take(context, bytes.size()));
   const base::Context bounded = context.WithTimeout(kShardTimeout);
   // Its checksum: of a manifest it is not kept, but computed from bytes whose SHA-256 is right.
   const uint32_t crc32c =
@@ -328,7 +336,7 @@ absl::Status Repairer::WriteShard(const base::Context& context, Work& work, cons
     put = DeleteOnce(bounded, target, health, work.key);
     if (put.ok()) put = PutOnce(bounded, target, health, work.key, bytes, crc32c);
   }
-  if (put.ok()) put = Look(bounded, target, work.object);
+  if (put.ok()) put = Look(context, target, work.object);
   // No bucket, or a write that is not there afterwards.
   if (absl::IsNotFound(put)) return absl::UnavailableError(put.message());
   CEDANA_RETURN_IF_ERROR(put);

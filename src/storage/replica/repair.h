@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -28,7 +29,7 @@ namespace cedana::replica {
 class ProviderRegistry;
 
 struct RepairOptions {
-  uint64_t bytes_per_s = 64u << 20;                // written; 0: no bound
+  uint64_t bytes_per_s = 64u << 20;                // read, and as many written; 0: no bound
   int parallel = 2;                                // objects at once, 32 MiB of memory each
   absl::Duration claim = absl::Minutes(5);         // of one object
   absl::Duration retry = absl::Seconds(10);        // doubled with every failure …
@@ -81,7 +82,15 @@ class Repairer {
  private:
   struct Work;  // one object under repair
   using ShardName = std::pair<metadata::ObjectId, std::string>;
+  // Its bytes, read whole and checked, or looked at as cheaply as the provider allows; both in
+  // their turn.
+  absl::StatusOr<std::string> Read(const base::Context& context, const Provider& provider,
+                                   const metadata::ReplicatedObject& object);
+  absl::Status Look(const base::Context& context, const Provider& provider,
+                    const metadata::ReplicatedObject& object);
   absl::StatusOr<std::string> ReadGood(const base::Context& context, Work& work);
+  // Where it is wanted and can be written now, best first.
+  std::vector<ProviderPtr> Targets(const Work& work) const;
   absl::Status CheckAcknowledged(const base::Context& context, Work& work);
   absl::Status WriteMissing(const base::Context& context, Work& work);
   absl::Status WriteShard(const base::Context& context, Work& work, const Provider& target,
@@ -97,7 +106,8 @@ class Repairer {
   const Vault& vault_;
   const RepairOptions options_;
   const std::string worker_;
-  Pace pace_;
+  Pace read_pace_;
+  Pace write_pace_;
 
   absl::Mutex inspect_mutex_;  // held for a look, 32 MiB of memory
   mutable absl::Mutex mutex_;

@@ -330,12 +330,30 @@ TEST_F(RepairTest, ADamagedManifestIsReplacedAfterAReader) {
   EXPECT_EQ(Round(), 0u);
 }
 
+TEST_F(RepairTest, NothingIsReadWhileThereIsNowhereToWriteIt) {
+  SetPolicy(3, 2);
+  test_.Darken(1);
+  for (int i = 0; i < 3; ++i) ProbeAll({}, test_.vault);
+  Save("a");
+  const int before = test_.stores[0]->operations() + test_.stores[2]->operations();
+  EXPECT_EQ(Round(), 0u);
+  EXPECT_EQ(repairer_.counts().postponed, 1u);
+  EXPECT_EQ(test_.stores[0]->operations() + test_.stores[2]->operations(), before);
+}
+
 TEST_F(RepairTest, TheRateIsBounded) {
-  const Repairer fast(&test_.vault, {.bytes_per_s = 0});
-  Pace pace(&base::SystemClock(), 1000);
+  SetPolicy(3, 2);
+  test_.Darken(1);
+  for (const char* path : {"a", "b", "c"}) Save(path);
+  BackAgain(1);
+  // Six bytes each: the second is read after 0.1 s and written 0.1 s after that, the third …
+  Repairer slow(&test_.vault, {.bytes_per_s = 60, .parallel = 1});
   const absl::Time started = absl::Now();
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(pace.Take({}, 100).ok());
-  EXPECT_GE(absl::Now() - started, absl::Milliseconds(190));
+  EXPECT_EQ(*slow.Round({}), 3u);
+  EXPECT_GE(absl::Now() - started, absl::Milliseconds(590));
+  // Whoever waits for its turn ends with its context.
+  Pace pace(&base::SystemClock(), 1000);
+  EXPECT_TRUE(pace.Take({}, 100).ok());
   EXPECT_FALSE(pace.Take(base::Context{}.WithTimeout(absl::Milliseconds(10)), 100).ok());
 }
 
