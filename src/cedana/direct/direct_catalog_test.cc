@@ -442,6 +442,68 @@ TEST(DirectCatalog, ACommitThatWandersAboutAfterDaysDoesNotBringBackWhatWasColle
   EXPECT_EQ(other.Names(), Names());
 }
 
+// A commit is on its way while its save is aborted, as when a dump is cancelled by another thread,
+// or its time is up. Somebody takes the name, and somebody collects, before it arrives: the
+// decision `aborted` has to be there still (docs/format/direct.md, "Collection"). Once with signs
+// of life that are young, once with old ones.
+TEST(DirectCatalog, ACommitThatArrivesAfterItsAbortFindsItWhoeverCollectedMeanwhile) {
+  for (const absl::Duration age : {absl::Minutes(1), kDay}) {
+    bool fired = true;
+    for (int step = 1; fired; ++step) {
+      Bucket bucket;
+      Daemon ours(&bucket, OneTry());
+      Daemon other(&bucket);
+      const auto request = NewSave("name");
+      const auto begun = ours.catalog.Begin({}, request);
+      ASSERT_TRUE(begun.ok()) << begun.status();
+      auto commit = CommitOf(request, "name");
+      commit.manifest = *format::SealManifest({.checkpoint = request.checkpoint}, begun->keys);
+      bucket.clock.Advance(age);
+      absl::Status aborted = absl::UnknownError("not asked for");
+      ours.hooks.Before(step, [&] {
+        aborted = ours.catalog.Abort({}, request.save);
+        if (!aborted.ok()) return;  // the commit was there before
+        EXPECT_TRUE(other.Save("name", "theirs").ok());
+        for (int round = 0; round < 2; ++round) {  // for as long as a request may be under way
+          EXPECT_TRUE(other.Collect().ok());
+          bucket.clock.Advance(absl::Minutes(7));
+        }
+      });
+      const absl::Status committed = ours.catalog.Commit({}, commit).status();
+      fired = ours.hooks.fired();
+      // One of the two is true, and stays so.
+      EXPECT_NE(committed.ok(), aborted.ok()) << "step " << step << ": " << committed;
+      EXPECT_EQ(other.Names(), Names{"name"}) << "step " << step;
+      if (aborted.ok()) {
+        EXPECT_EQ(other.Load("name").value_or("not theirs"), "theirs") << "step " << step;
+      }
+    }
+  }
+}
+
+// A beat that was on its way when its save was aborted arrives a little later. While it is young
+// the decision stays, though that is old: a beat alone is that of a save that seems undecided,
+// which the next collection would fence, for ever.
+TEST(DirectCatalog, AnAbortedSaveGoesWithItsLastBeatAndLeavesNothing) {
+  Bucket bucket;
+  Daemon a(&bucket);
+  const auto request = NewSave("name");
+  const objstore::ObjectKey key = SaveKey(kBeats, request.save);
+  ASSERT_TRUE(a.catalog.Begin({}, request).ok());
+  ASSERT_TRUE(a.catalog.Heartbeat({}, request.save).ok());
+  const auto beat = a.store.ReadAll({}, key, kRecordBytesMax);
+  ASSERT_TRUE(beat.ok()) << beat.status();
+  ASSERT_TRUE(a.catalog.Abort({}, request.save).ok());
+  bucket.clock.Advance(absl::Minutes(10));
+  ASSERT_TRUE(bucket.memory.Put({}, key, format::AsBytes(*beat), {.create_only = false}).ok());
+  bucket.clock.Advance(kDay - absl::Minutes(5));
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(a.Collect().ok());
+    bucket.clock.Advance(kDay);
+  }
+  EXPECT_THAT(bucket.Keys(), ElementsAre("cedana/repository"));
+}
+
 TEST(DirectCatalog, ACommitThatRefersToOthersPacksIsRefused) {
   Bucket bucket;
   Daemon a(&bucket);
