@@ -442,6 +442,44 @@ TEST(DirectCatalog, ACommitThatWandersAboutAfterDaysDoesNotBringBackWhatWasColle
   EXPECT_EQ(other.Names(), Names());
 }
 
+// The owner of a deleted checkpoint does not know that it was committed. While that is collected
+// somebody who wants the name finds no decision, and fences the save; a collection that began when
+// the mark was not yet old takes the fence for all there ever was; and the removal of the decision,
+// made twice, meets the fence.
+TEST(DirectCatalog, ATombstoneStaysThoughItsSaveWasFencedInBetween) {
+  bool fired = true;
+  for (int step = 1; fired; ++step) {
+    Bucket bucket;
+    Daemon ours(&bucket, OneTry());
+    Daemon other(&bucket);
+    Daemon early(&bucket);
+    Daemon wants(&bucket);
+    const auto request = NewSave("name");
+    const auto begun = ours.catalog.Begin({}, request);
+    ASSERT_TRUE(begun.ok()) << begun.status();
+    auto commit = CommitOf(request, "name");
+    commit.manifest = *format::SealManifest({.checkpoint = request.checkpoint}, begun->keys);
+    ours.faults.Add(
+        {.operation = objstore::Operation::kPut, .prefix = kDecisions, .lose_reply = true});
+    EXPECT_TRUE(absl::IsUnknown(ours.catalog.Commit({}, commit).status()));
+    bucket.clock.Advance(kDay);
+    ASSERT_TRUE(other.catalog.Delete({}, "name").ok());
+    bucket.clock.Advance(absl::Hours(23));
+    ASSERT_TRUE(early.catalog.OpenedRepository({}).ok());
+    early.hooks.Before(4, [&] {  // it has looked at the clock
+      bucket.clock.Advance(absl::Hours(2));
+      wants.hooks.Before(step, [&] { EXPECT_TRUE(other.Collect().ok()); });
+      wants.catalog.Begin({}, NewSave("name")).status().IgnoreError();
+      fired = wants.hooks.fired();
+    });
+    EXPECT_TRUE(early.Collect().ok());
+    EXPECT_TRUE(other.Collect().ok());
+    ASSERT_TRUE(bucket.memory.Delete({}, SaveKey(kDecisions, request.save)).ok());  // once more
+    ours.catalog.Commit({}, commit).status().IgnoreError();
+    EXPECT_EQ(other.Names(), Names()) << "step " << step;
+  }
+}
+
 // A commit is on its way while its save is aborted, as when a dump is cancelled by another thread,
 // or its time is up. Somebody takes the name, and somebody collects, before it arrives: the
 // decision `aborted` has to be there still (docs/format/direct.md, "Collection"). Once with signs
