@@ -442,6 +442,41 @@ TEST(DirectCatalog, ACommitThatWandersAboutAfterDaysDoesNotBringBackWhatWasColle
   EXPECT_EQ(other.Names(), Names());
 }
 
+// A daemon that was cut off in its commit is started again after the checkpoint was deleted, and
+// asks for its end while that is being collected, and later.
+TEST(DirectCatalog, AnAbortAfterDaysIsToldThatTheSaveWasCommitted) {
+  bool fired = true;
+  for (int step = 1; fired; ++step) {
+    Bucket bucket;
+    Daemon ours(&bucket, OneTry());
+    Daemon other(&bucket);
+    Daemon next(&bucket);
+    const auto request = NewSave("name");
+    ASSERT_TRUE(ours.catalog.Begin({}, request).ok());
+    ours.faults.Add(
+        {.operation = objstore::Operation::kPut, .prefix = kDecisions, .lose_reply = true});
+    EXPECT_TRUE(absl::IsUnknown(ours.catalog.Commit({}, CommitOf(request, "name")).status()));
+    ASSERT_TRUE(other.catalog.Delete({}, "name").ok());
+    bucket.clock.Advance(kDay);
+    ASSERT_TRUE(next.catalog.OpenedRepository({}).ok());
+    next.hooks.Before(step, [&] { ASSERT_TRUE(other.Collect().ok()); });
+    const absl::Status aborted = next.catalog.Abort({}, request.save);
+    fired = next.hooks.fired();
+    // "For now it is not known" is an answer, too; "there is no such save" is not.
+    EXPECT_TRUE(absl::IsAlreadyExists(aborted) || absl::IsUnavailable(aborted))
+        << "step " << step << ": " << aborted;
+    for (int round = 0; round < 3; ++round) {
+      EXPECT_EQ(*next.catalog.Outcome({}, request.save), SaveOutcome::kCommitted);
+      EXPECT_EQ(*ours.catalog.Outcome({}, request.save), SaveOutcome::kCommitted);
+      EXPECT_TRUE(absl::IsAlreadyExists(next.catalog.Abort({}, request.save)));
+      bucket.clock.Advance(kDay);
+      ASSERT_TRUE(other.Collect().ok());
+    }
+    EXPECT_TRUE(ours.catalog.Commit({}, CommitOf(request, "name")).ok());
+    EXPECT_EQ(other.Names(), Names());
+  }
+}
+
 // The owner of a deleted checkpoint does not know that it was committed. While that is collected
 // somebody who wants the name finds no decision, and fences the save; a collection that began when
 // the mark was not yet old takes the fence for all there ever was; and the removal of the decision,
