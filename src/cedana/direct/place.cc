@@ -29,6 +29,39 @@ constexpr char kGcs[] = "gcs";
 constexpr size_t kCredentialsBytesMax = 64 << 10;
 constexpr int kConnectionsSpare = 8;  // beside the parallel transfers: decisions are read at once
 
+// Stands in where no folder is known: nothing can be asked of it.
+class NoFolder final : public objstore::ObjectStore {
+ public:
+  absl::Status Put(const base::Context& context, const objstore::ObjectKey& key,
+                   std::span<const uint8_t> bytes, const objstore::PutOptions& options) override {
+    return Refuse();
+  }
+  absl::Status Get(const base::Context& context, const objstore::ObjectKey& key, uint64_t offset,
+                   std::optional<uint64_t> length,
+                   const std::function<absl::Status(std::span<const uint8_t>)>& sink) override {
+    return Refuse();
+  }
+  absl::StatusOr<std::optional<objstore::ObjectInfo>> Head(
+      const base::Context& context, const objstore::ObjectKey& key) override {
+    return Refuse();
+  }
+  absl::StatusOr<std::vector<objstore::ObjectInfo>> List(const base::Context& context,
+                                                         const std::string& prefix,
+                                                         const std::string& after,
+                                                         size_t limit) override {
+    return Refuse();
+  }
+  absl::Status Delete(const base::Context& context, const objstore::ObjectKey& key) override {
+    return Refuse();
+  }
+  objstore::Capabilities capabilities() const override { return {}; }
+
+ private:
+  static absl::Status Refuse() {
+    return absl::InvalidArgumentError("no folder: one such as s3://bucket/folder is needed");
+  }
+};
+
 absl::Status Needs(absl::string_view scheme, absl::string_view settings) {
   return absl::UnavailableError(absl::StrCat(scheme, ":// needs credentials: set ", settings));
 }
@@ -123,6 +156,10 @@ absl::StatusOr<Place> OpenPlace(absl::string_view scheme, const StorageConfig& c
                                 absl::Duration data_stall, base::Clock& clock) {
   Place place;
   place.url = plugin::StorageUrl{std::string(scheme), config.folder}.ToString();
+  if (config.folder.empty()) {
+    place.calls = place.data = std::make_shared<NoFolder>();
+    return place;
+  }
   const absl::StatusOr<std::string> folder = transfer::NormaliseFolder(config.folder);
   if (!folder.ok()) return base::Annotate(folder.status(), place.url);
   if (absl::StrContains(*folder, '?') || absl::StrContains(*folder, '#')) {
