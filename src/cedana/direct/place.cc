@@ -118,6 +118,8 @@ absl::StatusOr<objstore::StoreUrl> CloudUrl(absl::string_view scheme, const Stor
   if (scheme == kS3) {
     add("region", config.aws.region);
     add("endpoint", config.aws.endpoint);
+    add("style", config.aws.style);
+    add("checksum", config.aws.checksum ? "" : "no");
   } else if (scheme == kGcs) {
     add("endpoint", config.gcs.endpoint);
   } else {
@@ -194,10 +196,21 @@ std::vector<HealthItem> DescribeSettings(absl::string_view scheme, const Storage
       region.data = "not set";
       region.warnings.emplace_back("us-east-1 is taken");
     }
-    std::vector<HealthItem> items = {
-        SetOrNot("AWS AccessKeyID", !config.aws.access_key_id.empty()),
-        SetOrNot("AWS SecretAccessKey", !config.aws.secret_access_key.empty()), std::move(region)};
+    bool id = !config.aws.access_key_id.empty();
+    bool secret = !config.aws.secret_access_key.empty();
+    absl::Status elsewhere;
+    if (!id && !secret) {  // as S3Keys takes them
+      elsewhere = objstore::LoadCredentials({.dialect = objstore::Dialect::kS3}).status();
+      id = secret = elsewhere.ok();
+    }
+    std::vector<HealthItem> items = {SetOrNot("AWS AccessKeyID", id),
+                                     SetOrNot("AWS SecretAccessKey", secret), std::move(region)};
+    if (!elsewhere.ok() && !absl::IsUnauthenticated(elsewhere)) {
+      items[0].warnings = {std::string(elsewhere.message())};
+    }
     if (!config.aws.endpoint.empty()) items.push_back({"endpoint", config.aws.endpoint, {}, {}});
+    if (!config.aws.style.empty()) items.push_back({"style", config.aws.style, {}, {}});
+    if (!config.aws.checksum) items.push_back({"checksum", "Content-MD5", {}, {}});
     return items;
   }
   if (scheme == kGcs) {
