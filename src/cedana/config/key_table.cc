@@ -27,10 +27,12 @@ const std::vector<KeySpec>& Table() {
   static const auto& table = *new std::vector<KeySpec>{
       {"address", kText, "", {}, false, "the daemon's UNIX socket; empty: `/run/cedana.sock`. With `protocol` `tcp`: where commands find it; empty: `127.0.0.1:8080`"},
       {"aws.access_key_id", kText, "", {"AWS_ACCESS_KEY_ID"}, false, "access key of `s3://`"},
-      {"aws.endpoint", kText, "", {"AWS_ENDPOINT"}, false, "S3 endpoint other than AWS's; implies path-style addresses"},
+      {"aws.checksum", kBool, "true", {}, false, "uploads to `s3://` carry a CRC-32C; `false` where the server does not know that (`x-amz-checksum-crc32c`)"},
+      {"aws.endpoint", kText, "", {"AWS_ENDPOINT"}, false, "S3 endpoint other than AWS's; implies path-style addresses, unless `aws.style` is set"},
       {"aws.region", kText, "", {"AWS_REGION"}, false, "region of `s3://`"},
       {"aws.secret_access_key", kText, "", {"AWS_SECRET_ACCESS_KEY"}, kSecret, "secret key of `s3://`"},
       {"aws.session_token", kText, "", {"AWS_SESSION_TOKEN"}, kSecret, "session token of temporary keys of `s3://`"},
+      {"aws.style", kText, "", {}, false, "where the bucket of `s3://` stands: `virtual` in the host's name, `path` in the path; empty: as fits the endpoint"},
       {"azure.account", kText, "", {"AZURE_STORAGE_ACCOUNT"}, false, "storage account of `azure://`"},
       {"azure.endpoint", kText, "", {}, false, "Blob endpoint other than Azure's"},
       {"azure.key", kText, "", {"AZURE_STORAGE_KEY"}, kSecret, "account key of `azure://`"},

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cedana/direct/direct_backend.h"
@@ -37,11 +38,58 @@ struct Cloud {
 };
 using MakeCloud = std::unique_ptr<Cloud> (*)();
 
+std::unique_ptr<Cloud> S3Of(std::unique_ptr<Cloud> cloud,
+                            std::unique_ptr<objstore::ImposterDialect> dialect) {
+  cloud->scheme = "s3";
+  cloud->imposter = *objstore::Imposter::Start({}, std::move(dialect));
+  cloud->config.aws = {"AKIAIMPOSTER", "imposter-secret", "", "us-east-1", cloud->imposter->url()};
+  return cloud;
+}
+
 std::unique_ptr<Cloud> S3() {
   auto cloud = std::make_unique<Cloud>();
-  cloud->scheme = "s3";
-  cloud->imposter = *objstore::Imposter::Start({}, objstore::MakeS3Imposter({}, &cloud->objects));
-  cloud->config.aws = {"AKIAIMPOSTER", "imposter-secret", "", "us-east-1", cloud->imposter->url()};
+  auto dialect = objstore::MakeS3Imposter({}, &cloud->objects);
+  return S3Of(std::move(cloud), std::move(dialect));
+}
+
+// A server that knows no CRC-32C, and buckets by host name only.
+class OtherServer final : public objstore::ImposterDialect {
+ public:
+  explicit OtherServer(objstore::ObjectStore* objects)
+      : inner_(objstore::MakeS3Imposter({.checksums = false}, objects)) {}
+  objstore::ImposterTarget TargetOf(const http::ServerRequest& request) const override {
+    return inner_->TargetOf(request);
+  }
+  std::optional<objstore::ImposterAnswer> Refuse(const http::ServerRequest& request,
+                                                 absl::Time now) override {
+    const std::string* const host = request.Header("host");
+    if (request.Header("x-amz-checksum-crc32c") != nullptr || host == nullptr ||
+        !absl::StartsWith(*host, "packs.")) {
+      return ErrorAnswer(request, 501, "NotImplemented");
+    }
+    return inner_->Refuse(request, now);
+  }
+  objstore::ImposterAnswer Serve(const base::Context& context, const http::ServerRequest& request,
+                                 absl::string_view body, absl::Time now) override {
+    return inner_->Serve(context, request, body, now);
+  }
+  objstore::ImposterAnswer ErrorAnswer(const http::ServerRequest& request, int status,
+                                       const std::string& code) const override {
+    return inner_->ErrorAnswer(request, status, code);
+  }
+
+ private:
+  const std::unique_ptr<objstore::ImposterDialect> inner_;
+};
+
+std::unique_ptr<Cloud> S3OfAnotherKind() {
+  auto cloud = std::make_unique<Cloud>();
+  auto dialect = std::make_unique<OtherServer>(&cloud->objects);
+  cloud = S3Of(std::move(cloud), std::move(dialect));
+  // Whatever is below localhost is this machine.
+  cloud->config.aws.endpoint = absl::StrCat("http://localhost:", cloud->imposter->port());
+  cloud->config.aws.style = "virtual";
+  cloud->config.aws.checksum = false;
   return cloud;
 }
 
@@ -258,6 +306,7 @@ TEST_P(DirectCloud, AFullCloudSaysSo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(S3, DirectCloud, testing::Values(&S3));
+INSTANTIATE_TEST_SUITE_P(S3OfAnotherKind, DirectCloud, testing::Values(&S3OfAnotherKind));
 INSTANTIATE_TEST_SUITE_P(Gcs, DirectCloud, testing::Values(&Gcs));
 INSTANTIATE_TEST_SUITE_P(Azure, DirectCloud, testing::Values(&Azure));
 

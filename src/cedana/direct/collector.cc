@@ -78,7 +78,6 @@ class Collection {
   absl::flat_hash_set<std::string> kept_claims_;  // keys
   absl::flat_hash_set<base::PackId> needed_;
   std::vector<base::SaveId> ended_;
-  absl::flat_hash_set<base::SaveId> tombstones_;  // mark and intent stay
   std::vector<base::SaveId> old_marks_;
   Collected counts_;
 };
@@ -140,14 +139,11 @@ absl::Status Collection::SortDecisions() {
     }
   }
   for (const auto& [save, time] : marks) {
-    if (!IsOld(time) || kept_.contains(save)) continue;
-    // Its owner has not learnt that it was committed, and may send the commit again, whenever it
-    // wakes up: the mark hides that for ever, the intent says why it stays.
-    if (intents_.contains(save)) {
-      tombstones_.insert(save);
-    } else {
-      old_marks_.push_back(save);
-    }
+    // Where the intent is there, its owner has not learnt that it was committed, and may send the
+    // commit again, whenever it wakes up: the mark hides that for ever, the intent says why it
+    // stays.
+    if (!IsOld(time) || kept_.contains(save) || intents_.contains(save)) continue;
+    old_marks_.push_back(save);
   }
   return absl::OkStatus();
 }
@@ -183,7 +179,9 @@ absl::Status Collection::SortDecision(const Decision& decision, absl::Time decid
 // What is old and belongs to no save that is kept or live. Beats of kept ones go, too: their saves
 // are decided. Intents go only where the save was seen to be uncommitted: the owner alone removes
 // the intent of a commit, and a decision that is missing may be one that was collected while this
-// collection stood still.
+// collection stood still. Nor where there is a mark, of whatever age: that save was committed once,
+// and fenced by somebody who no longer found its decision. Marks are listed after the decisions
+// were read, so that a fence that was read shows its mark.
 absl::Status Collection::RemoveLeftovers() {
   std::vector<std::string> keys;
   CEDANA_RETURN_IF_ERROR(
@@ -195,11 +193,12 @@ absl::Status Collection::RemoveLeftovers() {
         return absl::OkStatus();
       }));
   CEDANA_RETURN_IF_ERROR(FindOldClaims(&keys));
+  CEDANA_ASSIGN_OR_RETURN(const TimeOfSave marks, ListSaves(kDeletions));
   for (const char* prefix : {kIntents, kBeats, kLooks}) {
     CEDANA_ASSIGN_OR_RETURN(const TimeOfSave times, ListSaves(prefix));
     for (const auto& [save, time] : times) {
       const bool stays = absl::string_view(prefix) == kIntents &&
-                         (!uncommitted_.contains(save) || tombstones_.contains(save));
+                         (!uncommitted_.contains(save) || marks.contains(save));
       if (!IsOld(time) || live_.contains(save) || stays) continue;
       keys.push_back(SaveKey(prefix, save).text());
     }

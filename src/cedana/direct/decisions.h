@@ -20,7 +20,8 @@ absl::StatusOr<std::vector<std::optional<Decision>>> ReadDecisions(
     const base::Context& context, const Site& site, const std::vector<base::SaveId>& saves);
 
 // Decides that `save` ended without a commit, unless it is decided. Returns the decision that
-// stands. `state`: kAborted or kFenced.
+// stands. `state`: kAborted or kFenced. kUnavailable: one stood, and was removed before it was
+// read.
 absl::StatusOr<Decision> EndUncommitted(const base::Context& context, const Site& site,
                                         const base::SaveId& save, DecisionState state);
 

@@ -18,6 +18,15 @@ namespace {
 namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::IsEmpty;
+
+const plugin::HealthItem* Item(const std::vector<plugin::HealthItem>& items,
+                               const std::string& component) {
+  for (const plugin::HealthItem& item : items) {
+    if (item.component == component) return &item;
+  }
+  return nullptr;
+}
 
 class FileBackend : public testing::Test {
  protected:
@@ -58,14 +67,6 @@ class FileBackend : public testing::Test {
     if (!load.ok()) return load.status();
     return transfer::ReadImageFile(**load, "pages-1.img", 1 << 20);
   }
-  static const plugin::HealthItem* Item(const std::vector<plugin::HealthItem>& items,
-                                        const std::string& component) {
-    for (const plugin::HealthItem& item : items) {
-      if (item.component == component) return &item;
-    }
-    return nullptr;
-  }
-
   std::string root_;
   std::string folder_;
 };
@@ -156,6 +157,88 @@ TEST_F(FileBackend, CheckProbesTheFolderAndLeavesNothing) {
   ASSERT_TRUE(base::WriteFileAtomic(root_ + "/file", "", 0600).ok());
   items = Open(root_.substr(1) + "/file")->Check({}, /*full=*/true);
   EXPECT_THAT(Item(items, "storage probe")->errors.at(0), HasSubstr("not a folder"));
+}
+
+// As `cedana check --full` opens the plugins of the schemes that checkpoint.dir does not name.
+TEST(DirectBackend, WithoutAFolderTheSettingsAreCheckedAndAreNoErrors) {
+  struct Scheme {
+    std::string name;
+    std::vector<std::string> settings;
+  };
+  ::unsetenv("AWS_SHARED_CREDENTIALS_FILE");
+  for (const Scheme& scheme :
+       {Scheme{"s3", {"AWS AccessKeyID", "AWS SecretAccessKey"}},
+        Scheme{"gcs", {"credentials file"}}, Scheme{"azure", {"account", "key or SAS"}}}) {
+    plugin::StorageConfig config;
+    for (const bool set : {false, true}) {
+      const auto backend = DirectBackend::Create(scheme.name, config, {});
+      ASSERT_TRUE(backend.ok()) << scheme.name << ": " << backend.status();
+      const std::vector<plugin::HealthItem> items = (*backend)->Check({}, /*full=*/true);
+      for (const plugin::HealthItem& item : items) EXPECT_THAT(item.errors, IsEmpty());
+      for (const std::string& setting : scheme.settings) {
+        const plugin::HealthItem* const item = Item(items, setting);
+        ASSERT_NE(item, nullptr) << setting;
+        EXPECT_EQ(item->data, set ? "set" : "not set") << setting;
+        EXPECT_EQ(item->warnings.size(), set ? 0u : 1u) << setting;
+      }
+      ASSERT_NE(Item(items, "folder"), nullptr);
+      EXPECT_THAT(Item(items, "folder")->warnings.at(0), HasSubstr("checkpoint.dir"));
+      EXPECT_TRUE(absl::IsInvalidArgument((*backend)->Collect({}, /*dry_run=*/true).status()));
+      EXPECT_TRUE(absl::IsInvalidArgument((*backend)->catalog().Delete({}, "x")));
+      config.aws = {"id", "secret"};
+      config.gcs.credentials_file = "/some/file";
+      config.azure = {"account", "a2V5"};
+    }
+  }
+}
+
+TEST(DirectBackend, KeysOfAnIniFileAreSet) {
+  const std::string file = testing::TempDir() + "direct-credentials";
+  ASSERT_TRUE(base::WriteFileAtomic(
+                  file, "[default]\naws_access_key_id = id\naws_secret_access_key = secret\n", 0600)
+                  .ok());
+  ::setenv("AWS_SHARED_CREDENTIALS_FILE", file.c_str(), 1);
+  for (const char* folder : {"", "bucket/folder"}) {
+    const auto backend = DirectBackend::Create("s3", {.folder = folder}, {});
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    const auto items = (*backend)->Check(base::Context{}.WithTimeout(absl::ZeroDuration()), false);
+    for (const char* key : {"AWS AccessKeyID", "AWS SecretAccessKey"}) {
+      ASSERT_NE(Item(items, key), nullptr);
+      EXPECT_EQ(Item(items, key)->data, "set");
+      EXPECT_THAT(Item(items, key)->warnings, IsEmpty());
+    }
+  }
+  // A file that is no use is named.
+  ::setenv("AWS_SHARED_CREDENTIALS_FILE", "/not/there", 1);
+  const auto none = DirectBackend::Create("s3", {}, {});
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_THAT(Item((*none)->Check({}, false), "AWS AccessKeyID")->warnings,
+              testing::ElementsAre(HasSubstr("/not/there")));
+  // One key without the other is taken from nowhere else.
+  plugin::StorageConfig config;
+  config.aws.access_key_id = "id";
+  const auto half = DirectBackend::Create("s3", config, {});
+  ASSERT_TRUE(half.ok()) << half.status();
+  EXPECT_EQ(Item((*half)->Check({}, false), "AWS SecretAccessKey")->data, "not set");
+  ::unsetenv("AWS_SHARED_CREDENTIALS_FILE");
+}
+
+TEST(DirectBackend, SettingsOfOtherS3ServersAreShownAndChecked) {
+  plugin::StorageConfig config;
+  config.aws.endpoint = "https://minio:9000";
+  config.aws.style = "virtual";
+  config.aws.checksum = false;
+  const auto backend = DirectBackend::Create("s3", config, {});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  const auto items = (*backend)->Check({}, false);
+  for (const char* setting : {"endpoint", "style", "checksum"}) {
+    EXPECT_NE(Item(items, setting), nullptr) << setting;
+  }
+  config.folder = "bucket/folder";
+  config.aws = {.access_key_id = "id", .secret_access_key = "secret", .style = "sideways"};
+  const absl::Status bad = DirectBackend::Create("s3", config, {}).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(bad)) << bad;
+  EXPECT_THAT(std::string(bad.message()), HasSubstr("style= is path or virtual"));
 }
 
 // The shared objects as they are installed.

@@ -94,11 +94,9 @@ absl::StatusOr<transfer::BegunSave> DirectCatalog::Begin(const base::Context& co
     // late, or repeated, must never meet what somebody else has written since.
     EndUncommitted(context, site, request.save, DecisionState::kAborted).status().IgnoreError();
   }
+  // A claim may stand, or be on its way, whichever request failed.
+  if (base::MayPass(save.status())) return absl::UnknownError(save.status().message());
   CEDANA_RETURN_IF_ERROR(save.status());
-  // An abort may have come before its begin.
-  CEDANA_ASSIGN_OR_RETURN(const std::optional<Decision> decision,
-                          ReadDecision(context, site, request.save));
-  if (decision.has_value()) return Ended(*decision);
   absl::MutexLock lock(&mutex_);
   return Begun(*site.repository,
                saves_.try_emplace(request.save, *std::move(save)).first->second.name);
@@ -114,6 +112,10 @@ absl::StatusOr<DirectCatalog::OpenSave> DirectCatalog::ClaimFreeName(
     const absl::StatusOr<uint32_t> turn = ClaimName(context, site, request.save, save.name, intent);
     if (turn.ok()) {
       save.turn = *turn;
+      // An abort may have come before its begin.
+      CEDANA_ASSIGN_OR_RETURN(const std::optional<Decision> decision,
+                              ReadDecision(context, site, request.save));
+      if (decision.has_value()) return Ended(*decision);
       return save;
     }
     const bool next = absl::IsAlreadyExists(turn.status()) && request.generated;
@@ -276,10 +278,14 @@ absl::Status DirectCatalog::Abort(const base::Context& context, const base::Save
   CEDANA_ASSIGN_OR_RETURN(const Site site, OpenSite(context, /*create=*/false));
   CEDANA_ASSIGN_OR_RETURN(const Decision decision,
                           EndUncommitted(context, site, save, DecisionState::kAborted));
-  if (decision.state == DecisionState::kCommitted) {
-    return absl::AlreadyExistsError("the save was committed");
+  bool committed = decision.state == DecisionState::kCommitted;
+  if (!committed) {
+    // Of a commit that its owner does not know of the mark is left when it was deleted and
+    // collected; what was just written beside it means nothing. Looked for last, for that may have
+    // come about while this machine stood still.
+    CEDANA_ASSIGN_OR_RETURN(committed, IsDeleted(context, site, save));
   }
-  return absl::OkStatus();
+  return committed ? absl::AlreadyExistsError("the save was committed") : absl::OkStatus();
 }
 
 absl::StatusOr<SaveOutcome> DirectCatalog::Outcome(const base::Context& context,
@@ -287,6 +293,9 @@ absl::StatusOr<SaveOutcome> DirectCatalog::Outcome(const base::Context& context,
   const absl::StatusOr<Site> site = OpenSite(context, /*create=*/false);
   if (absl::IsNotFound(site.status())) return SaveOutcome::kUnknown;
   CEDANA_RETURN_IF_ERROR(site.status());
+  // The mark first, for a collection removes it last. It says that the save was committed once.
+  CEDANA_ASSIGN_OR_RETURN(const bool deleted, IsDeleted(context, *site, save));
+  if (deleted) return SaveOutcome::kCommitted;
   CEDANA_ASSIGN_OR_RETURN(const std::optional<Decision> decision,
                           ReadDecision(context, *site, save));
   if (!decision.has_value()) {

@@ -35,12 +35,15 @@ class DirectCatalog : public transfer::Catalog {
   // Borrows `store`. Connects to nothing yet; the first Begin creates the repository.
   DirectCatalog(RetryingStore* store, const Options& options) : store_(*store), options_(options) {}
 
+  // kUnknown: it failed for now, and holds the name until the lease ends unless it is aborted.
   absl::StatusOr<transfer::BegunSave> Begin(const base::Context& context,
                                             const transfer::BeginRequest& request) override;
   absl::Status Heartbeat(const base::Context& context, const base::SaveId& save) override;
   // One attempt at the decision: transfer::Save tries again, and asks for the outcome.
   absl::StatusOr<transfer::CheckpointInfo> Commit(const base::Context& context,
                                                   const transfer::CommitRequest& request) override;
+  // A commit that was deleted counts here and in Outcome, too, as long as anything tells of it: its
+  // mark, once it is collected, which stays where the owner does not know.
   absl::Status Abort(const base::Context& context, const base::SaveId& save) override;
   // kUnknown for a save that is undecided and was not begun here.
   absl::StatusOr<transfer::SaveOutcome> Outcome(const base::Context& context,

@@ -442,6 +442,79 @@ TEST(DirectCatalog, ACommitThatWandersAboutAfterDaysDoesNotBringBackWhatWasColle
   EXPECT_EQ(other.Names(), Names());
 }
 
+// A daemon that was cut off in its commit is started again after the checkpoint was deleted, and
+// asks for its end while that is being collected, and later.
+TEST(DirectCatalog, AnAbortAfterDaysIsToldThatTheSaveWasCommitted) {
+  bool fired = true;
+  for (int step = 1; fired; ++step) {
+    Bucket bucket;
+    Daemon ours(&bucket, OneTry());
+    Daemon other(&bucket);
+    Daemon next(&bucket);
+    const auto request = NewSave("name");
+    ASSERT_TRUE(ours.catalog.Begin({}, request).ok());
+    ours.faults.Add(
+        {.operation = objstore::Operation::kPut, .prefix = kDecisions, .lose_reply = true});
+    EXPECT_TRUE(absl::IsUnknown(ours.catalog.Commit({}, CommitOf(request, "name")).status()));
+    ASSERT_TRUE(other.catalog.Delete({}, "name").ok());
+    bucket.clock.Advance(kDay);
+    ASSERT_TRUE(next.catalog.OpenedRepository({}).ok());
+    next.hooks.Before(step, [&] { ASSERT_TRUE(other.Collect().ok()); });
+    const absl::Status aborted = next.catalog.Abort({}, request.save);
+    fired = next.hooks.fired();
+    // "For now it is not known" is an answer, too; "there is no such save" is not.
+    EXPECT_TRUE(absl::IsAlreadyExists(aborted) || absl::IsUnavailable(aborted))
+        << "step " << step << ": " << aborted;
+    for (int round = 0; round < 3; ++round) {
+      EXPECT_EQ(*next.catalog.Outcome({}, request.save), SaveOutcome::kCommitted);
+      EXPECT_EQ(*ours.catalog.Outcome({}, request.save), SaveOutcome::kCommitted);
+      EXPECT_TRUE(absl::IsAlreadyExists(next.catalog.Abort({}, request.save)));
+      bucket.clock.Advance(kDay);
+      ASSERT_TRUE(other.Collect().ok());
+    }
+    EXPECT_TRUE(ours.catalog.Commit({}, CommitOf(request, "name")).ok());
+    EXPECT_EQ(other.Names(), Names());
+  }
+}
+
+// The owner of a deleted checkpoint does not know that it was committed. While that is collected
+// somebody who wants the name finds no decision, and fences the save; a collection that began when
+// the mark was not yet old takes the fence for all there ever was; and the removal of the decision,
+// made twice, meets the fence.
+TEST(DirectCatalog, ATombstoneStaysThoughItsSaveWasFencedInBetween) {
+  bool fired = true;
+  for (int step = 1; fired; ++step) {
+    Bucket bucket;
+    Daemon ours(&bucket, OneTry());
+    Daemon other(&bucket);
+    Daemon early(&bucket);
+    Daemon wants(&bucket);
+    const auto request = NewSave("name");
+    const auto begun = ours.catalog.Begin({}, request);
+    ASSERT_TRUE(begun.ok()) << begun.status();
+    auto commit = CommitOf(request, "name");
+    commit.manifest = *format::SealManifest({.checkpoint = request.checkpoint}, begun->keys);
+    ours.faults.Add(
+        {.operation = objstore::Operation::kPut, .prefix = kDecisions, .lose_reply = true});
+    EXPECT_TRUE(absl::IsUnknown(ours.catalog.Commit({}, commit).status()));
+    bucket.clock.Advance(kDay);
+    ASSERT_TRUE(other.catalog.Delete({}, "name").ok());
+    bucket.clock.Advance(absl::Hours(23));
+    ASSERT_TRUE(early.catalog.OpenedRepository({}).ok());
+    early.hooks.Before(4, [&] {  // it has looked at the clock
+      bucket.clock.Advance(absl::Hours(2));
+      wants.hooks.Before(step, [&] { EXPECT_TRUE(other.Collect().ok()); });
+      wants.catalog.Begin({}, NewSave("name")).status().IgnoreError();
+      fired = wants.hooks.fired();
+    });
+    EXPECT_TRUE(early.Collect().ok());
+    EXPECT_TRUE(other.Collect().ok());
+    ASSERT_TRUE(bucket.memory.Delete({}, SaveKey(kDecisions, request.save)).ok());  // once more
+    ours.catalog.Commit({}, commit).status().IgnoreError();
+    EXPECT_EQ(other.Names(), Names()) << "step " << step;
+  }
+}
+
 // A commit is on its way while its save is aborted, as when a dump is cancelled by another thread,
 // or its time is up. Somebody takes the name, and somebody collects, before it arrives: the
 // decision `aborted` has to be there still (docs/format/direct.md, "Collection"). Once with signs
@@ -481,9 +554,9 @@ TEST(DirectCatalog, ACommitThatArrivesAfterItsAbortFindsItWhoeverCollectedMeanwh
   }
 }
 
-// A beat that was on its way when its save was aborted arrives a little later. While it is young the
-// decision stays, though that is old: a beat alone is that of a save that seems undecided, which the
-// next collection would fence, for ever.
+// A beat that was on its way when its save was aborted arrives a little later. While it is young
+// the decision stays, though that is old: a beat alone is that of a save that seems undecided,
+// which the next collection would fence, for ever.
 TEST(DirectCatalog, AnAbortedSaveGoesWithItsLastBeatAndLeavesNothing) {
   Bucket bucket;
   Daemon a(&bucket);

@@ -109,6 +109,28 @@ TEST(DirectFaultLoop, ADaemonThatDiesAnywhereLosesOrLeaksNothing) {
   EXPECT_GT(skip, 25);
 }
 
+// Whichever request a save fails at, others can have its name at once.
+TEST(DirectFaultLoop, ASaveThatFailedDoesNotHoldItsName) {
+  for (const bool lose_reply : {false, true}) {
+    bool fired = true;
+    for (int skip = 0; fired; ++skip) {
+      Bucket bucket;
+      Daemon other(&bucket);
+      ASSERT_TRUE(other.Save("old", kOldBytes).ok());
+      Daemon ours(&bucket, OneTry());
+      objstore::Fault fault{.skip = skip, .lose_reply = lose_reply};
+      if (!lose_reply) fault.fail = absl::UnavailableError("the fault");
+      ours.faults.Add(fault);
+      const auto saved = ours.Save("name", "ours");
+      fired = ours.faults.hits() > 0;
+      if (saved.ok()) continue;
+      EXPECT_TRUE(absl::IsUnavailable(saved.status())) << saved.status();
+      const auto again = other.Save("name", "theirs");
+      EXPECT_TRUE(again.ok()) << "operation " << skip << ": " << again.status();
+    }
+  }
+}
+
 // What another daemon does between two steps of ours.
 using Meanwhile = std::function<void(Bucket&, Daemon&)>;
 

@@ -23,6 +23,10 @@ absl::Status PutOnce(const base::Context& context, RetryingStore& store,
   if (there.ok() || absl::IsResourceExhausted(there.status())) {
     return absl::AlreadyExistsError(absl::StrCat("object ", key.text(), " exists"));
   }
+  // It was there a moment ago. To whoever asks what stands, that is not "there is none".
+  if (absl::IsNotFound(there.status())) {
+    return absl::UnavailableError(absl::StrCat("object ", key.text(), " is being removed"));
+  }
   return there.status();
 }
 

@@ -15,7 +15,7 @@
 namespace cedana::direct {
 
 // Create-only; an object of the same bytes is success, for it is what an earlier attempt left.
-// kAlreadyExists: it holds other bytes.
+// kAlreadyExists: it holds other bytes. kUnavailable: so it was, but it went before it was read.
 absl::Status PutOnce(const base::Context& context, RetryingStore& store,
                      const objstore::ObjectKey& key, absl::string_view bytes);
 

@@ -29,6 +29,39 @@ constexpr char kGcs[] = "gcs";
 constexpr size_t kCredentialsBytesMax = 64 << 10;
 constexpr int kConnectionsSpare = 8;  // beside the parallel transfers: decisions are read at once
 
+// Stands in where no folder is known: nothing can be asked of it.
+class NoFolder final : public objstore::ObjectStore {
+ public:
+  absl::Status Put(const base::Context& context, const objstore::ObjectKey& key,
+                   std::span<const uint8_t> bytes, const objstore::PutOptions& options) override {
+    return Refuse();
+  }
+  absl::Status Get(const base::Context& context, const objstore::ObjectKey& key, uint64_t offset,
+                   std::optional<uint64_t> length,
+                   const std::function<absl::Status(std::span<const uint8_t>)>& sink) override {
+    return Refuse();
+  }
+  absl::StatusOr<std::optional<objstore::ObjectInfo>> Head(
+      const base::Context& context, const objstore::ObjectKey& key) override {
+    return Refuse();
+  }
+  absl::StatusOr<std::vector<objstore::ObjectInfo>> List(const base::Context& context,
+                                                         const std::string& prefix,
+                                                         const std::string& after,
+                                                         size_t limit) override {
+    return Refuse();
+  }
+  absl::Status Delete(const base::Context& context, const objstore::ObjectKey& key) override {
+    return Refuse();
+  }
+  objstore::Capabilities capabilities() const override { return {}; }
+
+ private:
+  static absl::Status Refuse() {
+    return absl::InvalidArgumentError("no folder: one such as s3://bucket/folder is needed");
+  }
+};
+
 absl::Status Needs(absl::string_view scheme, absl::string_view settings) {
   return absl::UnavailableError(absl::StrCat(scheme, ":// needs credentials: set ", settings));
 }
@@ -85,6 +118,8 @@ absl::StatusOr<objstore::StoreUrl> CloudUrl(absl::string_view scheme, const Stor
   if (scheme == kS3) {
     add("region", config.aws.region);
     add("endpoint", config.aws.endpoint);
+    add("style", config.aws.style);
+    add("checksum", config.aws.checksum ? "" : "no");
   } else if (scheme == kGcs) {
     add("endpoint", config.gcs.endpoint);
   } else {
@@ -123,6 +158,10 @@ absl::StatusOr<Place> OpenPlace(absl::string_view scheme, const StorageConfig& c
                                 absl::Duration data_stall, base::Clock& clock) {
   Place place;
   place.url = plugin::StorageUrl{std::string(scheme), config.folder}.ToString();
+  if (config.folder.empty()) {
+    place.calls = place.data = std::make_shared<NoFolder>();
+    return place;
+  }
   const absl::StatusOr<std::string> folder = transfer::NormaliseFolder(config.folder);
   if (!folder.ok()) return base::Annotate(folder.status(), place.url);
   if (absl::StrContains(*folder, '?') || absl::StrContains(*folder, '#')) {
@@ -157,10 +196,21 @@ std::vector<HealthItem> DescribeSettings(absl::string_view scheme, const Storage
       region.data = "not set";
       region.warnings.emplace_back("us-east-1 is taken");
     }
-    std::vector<HealthItem> items = {
-        SetOrNot("AWS AccessKeyID", !config.aws.access_key_id.empty()),
-        SetOrNot("AWS SecretAccessKey", !config.aws.secret_access_key.empty()), std::move(region)};
+    bool id = !config.aws.access_key_id.empty();
+    bool secret = !config.aws.secret_access_key.empty();
+    absl::Status elsewhere;
+    if (!id && !secret) {  // as S3Keys takes them
+      elsewhere = objstore::LoadCredentials({.dialect = objstore::Dialect::kS3}).status();
+      id = secret = elsewhere.ok();
+    }
+    std::vector<HealthItem> items = {SetOrNot("AWS AccessKeyID", id),
+                                     SetOrNot("AWS SecretAccessKey", secret), std::move(region)};
+    if (!elsewhere.ok() && !absl::IsUnauthenticated(elsewhere)) {
+      items[0].warnings = {std::string(elsewhere.message())};
+    }
     if (!config.aws.endpoint.empty()) items.push_back({"endpoint", config.aws.endpoint, {}, {}});
+    if (!config.aws.style.empty()) items.push_back({"style", config.aws.style, {}, {}});
+    if (!config.aws.checksum) items.push_back({"checksum", "Content-MD5", {}, {}});
     return items;
   }
   if (scheme == kGcs) {

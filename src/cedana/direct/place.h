@@ -21,7 +21,8 @@ struct Place {
   std::shared_ptr<objstore::ObjectStore> data;
 };
 
-// Connects to nothing. `data_stall`: no byte moved for this long ends a transfer.
+// Connects to nothing. Without a folder no setting is needed, and every request is
+// kInvalidArgument. `data_stall`: no byte moved for this long ends a transfer.
 // kInvalidArgument, kUnavailable: one line that says which setting to make.
 absl::StatusOr<Place> OpenPlace(absl::string_view scheme, const plugin::StorageConfig& config,
                                 absl::Duration data_stall, base::Clock& clock);

@@ -39,6 +39,8 @@ struct StorageConfig {
     std::string session_token;      // secret
     std::string region;
     std::string endpoint;
+    std::string style;     // "path" or "virtual"; empty: whichever fits the endpoint
+    bool checksum = true;  // the server knows x-amz-checksum-crc32c
   } aws;
   struct Gcs {
     std::string credentials_file;
