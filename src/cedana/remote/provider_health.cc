@@ -288,16 +288,28 @@ void ProviderHealth::Transfer::Trim(absl::Duration before) {
   while (marks_.size() > 1 && marks_[1].time <= before) marks_.pop_front();
 }
 
+double ProviderHealth::BestOfOthers(const Transfer& transfer) const {
+  double best = 0;
+  for (const auto& [name, other] : providers_) {
+    if (&other == transfer.home_) continue;
+    best = std::max(best, EarlierRate(other, transfer.direction_, transfer.bytes_));
+  }
+  return best;
+}
+
+absl::Duration ProviderHealth::UsualTime(const Transfer& transfer) const {
+  const double earlier = EarlierRate(*transfer.home_, transfer.direction_, transfer.bytes_);
+  const double rate = earlier > 0 ? earlier : BestOfOthers(transfer);
+  return rate > 0 ? absl::Seconds(static_cast<double>(transfer.bytes_) / rate)
+                  : absl::ZeroDuration();
+}
+
 bool ProviderHealth::IsSlow(const Transfer& transfer, absl::Duration now) const {
   const Transfer::Mark& from = transfer.marks_.front();
   if (now - from.time < rules_.stall) return false;
   const double rate =
       static_cast<double>(transfer.moved_ - from.moved) / absl::ToDoubleSeconds(now - from.time);
-  double best_other = 0;
-  for (const auto& [name, other] : providers_) {
-    if (&other == transfer.home_) continue;
-    best_other = std::max(best_other, EarlierRate(other, transfer.direction_, transfer.bytes_));
-  }
+  const double best_other = BestOfOthers(transfer);
   const double earlier = EarlierRate(*transfer.home_, transfer.direction_, transfer.bytes_);
   if (earlier > 0) return rate < rules_.slow_fraction * earlier;
   return rate < rules_.unmeasured_slow_bytes_per_s && rate < rules_.slow_fraction * best_other;
@@ -313,11 +325,9 @@ bool ProviderHealth::JudgeLag(Transfer& transfer, absl::Duration now) {
   transfer.Trim(now - rules_.stall);
   Provider& home = *transfer.home_;
   if (transfer.probe_) {
-    const LatencyWindow& window =
-        home.measured[static_cast<size_t>(transfer.direction_)][SizeClass(transfer.bytes_)].window;
-    const absl::Duration usual = window.count() == 0 ? absl::ZeroDuration() : window.Median();
-    transfer.lagging_ = now - transfer.started_ >=
-                        std::min(std::max(2 * usual, rules_.probe_leash_min), rules_.stall);
+    transfer.lagging_ =
+        now - transfer.started_ >= std::clamp(2 * UsualTime(transfer), rules_.probe_leash_min,
+                                              std::max(rules_.probe_leash_min, rules_.stall));
   } else {
     // What was under way when the breaker opened is in the same trouble as what opened it. One that
     // began afterwards was sent here because no other was left.

@@ -47,8 +47,9 @@ struct HealthRules {
   // bytes per second and the same fraction of what another provider reaches.
   double unmeasured_slow_bytes_per_s = 1 << 20;
   // The try that a half open breaker lets through lags much sooner: after twice the time that
-  // such a transfer took here before, this at least, `stall` at most. Otherwise each probe of a
-  // dark provider would hold up a pack for `stall`.
+  // such a transfer takes at the provider's own earlier rate, or at that of the others where it has
+  // none, this at least, `stall` at most. Otherwise each probe of a dark provider would hold up a
+  // pack for `stall`.
   absl::Duration probe_leash_min = absl::Milliseconds(500);
   // What was measured longer ago says nothing about the order any more, so that a provider that
   // was slow once is measured again.
@@ -149,6 +150,10 @@ class ProviderHealth {
   bool ClearlyFaster(const Provider& one, const Provider& other, Direction direction,
                      uint64_t bytes, absl::Duration now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Zero: nothing is known of them.
+  double BestOfOthers(const Transfer& transfer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What it takes at the rate that the provider had while it was well, else at that of the others.
+  absl::Duration UsualTime(const Transfer& transfer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Measure(Transfer& transfer, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool JudgeLag(Transfer& transfer, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsSlow(const Transfer& transfer, absl::Duration now) const

@@ -189,6 +189,23 @@ TEST_F(ProviderHealthTest, AProbeHasTwiceTheUsualTime) {
   EXPECT_TRUE(probe->Lagging());
 }
 
+TEST_F(ProviderHealthTest, WhatASlowProviderTookBeforeDoesNotLengthenItsProbes) {
+  for (int i = 0; i < 3; ++i) Move("fast", Direction::kUpload, kPack, absl::Milliseconds(400));
+  // It was slow from the start, each try outrun by another provider.
+  for (int i = 0; i < 3; ++i) {
+    const Transfer outrun = health_.Begin("slow", Direction::kUpload, kPack);
+    Wait(absl::Seconds(3));
+    EXPECT_TRUE(outrun->Lagging());
+    outrun->End(absl::CancelledError("another reply was first"));
+    Wait(absl::Seconds(30));
+  }
+  const Transfer probe = health_.Begin("slow", Direction::kUpload, kPack);
+  Wait(absl::Milliseconds(799));
+  EXPECT_FALSE(probe->Lagging());
+  Wait(absl::Milliseconds(1));
+  EXPECT_TRUE(probe->Lagging());
+}
+
 TEST_F(ProviderHealthTest, AProbeThatSucceedsClosesAndOneThatIsDroppedMayBeRepeated) {
   Fail("p", kDown, 5);
   Wait(absl::Seconds(1));
