@@ -59,7 +59,7 @@ teardown() { common_teardown; }
   cedana dump job one --dir cedana://e2e
   cedana restore job one
   for what in dumped restored; do
-    operation=$(jq -er --arg what "$what" 'select(.event == $what and .program == "cedana") | .operation' \
+    operation=$(jq -sr --arg what "$what" 'map(select(.event == $what and .program == "cedana"))[0].operation' \
       "$HOST/daemon.log")
     [[ ${#operation} -eq 16 ]]
     # Calls and, on the service's own provider, bytes.

@@ -35,7 +35,7 @@ TEST(Log, JsonHasNumbersAsNumbersAndStaysOneLine) {
   EXPECT_EQ(json["url"], "cedana://a\n\"b\"");
   EXPECT_EQ(json["bytes"], int64_t{1} << 40);
   EXPECT_EQ(json["code"], -1);
-  EXPECT_EQ(json["pid"], ::getpid());
+  EXPECT_EQ(json["process"], ::getpid());
   EXPECT_TRUE(json["program"].is_string());
   const std::string time = json["time"].get<std::string>();
   EXPECT_EQ(time.size(), std::string("2026-01-02T03:04:05.678+00:00").size()) << time;

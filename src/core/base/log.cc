@@ -76,7 +76,7 @@ std::string JsonLogLine(LogLevel level, absl::string_view event,
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3S%Ez", absl::Now(), absl::UTCTimeZone());
   line["program"] = Program();
-  line["pid"] = ::getpid();
+  line["process"] = ::getpid();  // "pid" is that of jobs
   line["level"] = std::string(spdlog::level::to_string_view(ToSpdlog(level)).data());
   line["event"] = event;
   for (const LogField& field : fields) {

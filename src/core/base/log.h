@@ -4,7 +4,7 @@
 //   base::Log(base::LogLevel::kInfo, "dump committed", {{"job", name}, {"bytes", size}});
 //
 //   2026-01-02T03:04:05.678 cedana[4711] info dump committed job=train bytes=1048576
-//   {"time":"2026-01-02T03:04:05.678+00:00","program":"cedana","pid":4711,"level":"info",
+//   {"time":"2026-01-02T03:04:05.678+00:00","program":"cedana","process":4711,"level":"info",
 //    "event":"dump committed","job":"train","bytes":1048576}
 #pragma once
 
