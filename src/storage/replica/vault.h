@@ -25,6 +25,10 @@ struct Times {
   absl::Duration read_ahead =
       absl::Seconds(1);  // between rounds of read_ahead.h that found nothing
   Patience patience;     // of a commit with its providers
+  // A pack that a provider takes or gives more slowly than this is tried at another, while there is
+  // one; only then the slow ones are asked again, and have TransferTime (objects.h).
+  absl::Duration slow_put = absl::Seconds(60);
+  absl::Duration slow_read = absl::Seconds(20);
 };
 
 struct Vault {
