@@ -127,13 +127,14 @@ absl::Status AddProvider(Call& call, const ServiceParts& parts) {
   spec.credentials = base::StringOr(body, "credentials", "");
   // One that does not work now would only make debt.
   CEDANA_ASSIGN_OR_RETURN(const replica::Provider provider, replica::OpenProvider(spec));
-  for (const replica::ExamineItem& item : replica::ExamineProvider(
-           call.context().WithTimeout(kExamineTimeout), *parts.vault, provider)) {
+  const replica::Examined examined =
+      replica::ExamineProvider(call.context().WithTimeout(kExamineTimeout), *parts.vault, provider);
+  for (const replica::ExamineItem& item : examined.items) {
     if (item.ok) continue;
     return absl::FailedPreconditionError(
         absl::StrCat("provider ", name, ": ", item.what, ": ", item.detail));
   }
-  CEDANA_RETURN_IF_ERROR(parts.registry->Add(spec));
+  CEDANA_RETURN_IF_ERROR(parts.registry->Add(spec, examined.capabilities));
   base::LogInfo("provider added",
                 {{"request", call.request_id()}, {"provider", name}, {"domain", provider.domain}});
   return call.Send(200, {{"name", name}, {"domain", provider.domain}});
@@ -145,8 +146,10 @@ absl::Status TestProvider(Call& call, const ServiceParts& parts) {
   if (provider == nullptr) return absl::NotFoundError(absl::StrCat("provider ", name, ": none"));
   Json items = Json::array();
   bool ok = true;
-  for (const replica::ExamineItem& item : replica::ExamineProvider(
-           call.context().WithTimeout(kExamineTimeout), *parts.vault, *provider)) {
+  const replica::Examined examined = replica::ExamineProvider(
+      call.context().WithTimeout(kExamineTimeout), *parts.vault, *provider);
+  parts.vault->providers->Weaken(*provider, examined.capabilities);
+  for (const replica::ExamineItem& item : examined.items) {
     ok = ok && item.ok;
     items.push_back({{"what", item.what},
                      {"result", !item.ok       ? "failed"
@@ -154,7 +157,7 @@ absl::Status TestProvider(Call& call, const ServiceParts& parts) {
                                                : "ok"},
                      {"detail", item.detail}});
   }
-  const objstore::Capabilities& can = provider->capabilities;
+  const objstore::Capabilities& can = examined.capabilities;
   return call.Send(200, {{"name", name},
                          {"ok", ok},
                          {"items", std::move(items)},

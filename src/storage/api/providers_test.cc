@@ -168,6 +168,31 @@ TEST_F(Providers, ATestSaysWhatWorksAndWhatBites) {
   ExpectRefused(404, "POST", "/v3/admin/providers/none/test", {}, "none");
 }
 
+TEST_F(Providers, OneWhoseGrantsBindLessIsNotBelieved) {
+  AddS3("a");
+  StartNode();
+  clouds_["lax"] = *objstore::Imposter::Start(
+      {}, objstore::MakeS3Imposter({.checksums = false}, &stores_["lax"]));
+  ASSERT_EQ(Admin("POST", "/v3/admin/providers", SpecOf("lax")).status, 200);
+  const Answer answer = Admin("POST", "/v3/admin/providers/lax/test");
+  EXPECT_EQ(answer.json["ok"], true) << answer.body;
+  EXPECT_TRUE(absl::StrContains(answer.body, "checksum=no")) << answer.body;
+  EXPECT_EQ(answer.json["grants_enforce"]["checksum"], false);
+  EXPECT_EQ(answer.json["grants_enforce"]["size"], true);
+  const auto left = stores_["lax"].List({}, "x/", "", 10);
+  EXPECT_TRUE(left.ok() && left->empty());
+  // What it took is read, however sure it is of it.
+  const TestSave save = Begin("one");
+  const Pack pack{.bytes = std::string(5000, 'x')};
+  auto grants = Grants(save, {pack})[pack.id];
+  std::string bent = pack.bytes;
+  bent[1234] ^= 1;
+  EXPECT_EQ(Send(grants["a"], pack.bytes), 200) << last_.body;
+  EXPECT_EQ(Send(grants["lax"], bent), 200) << last_.body;
+  const Answer refused = Call("POST", save.Target("/commit"), CommitOf(save, {pack}, {"a", "lax"}));
+  EXPECT_EQ(refused.status, 412) << refused.body;
+}
+
 TEST_F(Providers, ADrainedProviderGoesWhenNothingNeedsIt) {
   AddS3("a");
   AddS3("b");

@@ -17,7 +17,7 @@ namespace {
 using base::Json;
 
 constexpr size_t kCredentialsBytesMax = 64u << 10;
-constexpr absl::Duration kRepairTimeout = absl::Minutes(3);  // of one call
+constexpr absl::Duration kRepairTimeout = absl::Minutes(30);  // of one call: it ends what it began
 
 std::string Target(const std::string& name, absl::string_view rest = "") {
   return absl::StrCat("/v3/admin/providers/", http::PercentEncode(name), rest);

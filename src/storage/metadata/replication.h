@@ -98,6 +98,8 @@ class Replication {
   // worker gets them before its end.
   virtual absl::StatusOr<std::vector<Debt>> Claim(const std::string& worker, int limit,
                                                   absl::Duration lease) = 0;
+  // The worker still has it in hand, for `lease` from now. Nothing where it is not the worker's.
+  virtual absl::Status Renew(const std::string& worker, const Debt& debt, absl::Duration lease) = 0;
   // It could not be paid; due again after `wait`.
   virtual absl::Status Postpone(const Debt& debt, absl::Duration wait) = 0;
   // All that wait are due now: a provider came or came back.

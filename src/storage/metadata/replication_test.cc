@@ -136,7 +136,12 @@ TEST_F(ReplicationTest, ADebtIsClaimedByOneWorkerUntilItsLeaseEnds) {
   EXPECT_EQ(Claim().size(), 0u);
   ASSERT_TRUE(metadata_->replication().MakeDue().ok());
   EXPECT_EQ(Claim().size(), 0u);
-  clock_.Advance(absl::Seconds(30));
+  clock_.Advance(absl::Seconds(20));
+  ASSERT_TRUE(metadata_->replication().Renew("w", mine[0], absl::Seconds(30)).ok());
+  ASSERT_TRUE(metadata_->replication().Renew("another", mine[0], absl::Minutes(5)).ok());
+  clock_.Advance(absl::Seconds(29));
+  EXPECT_EQ(Claim().size(), 0u);
+  clock_.Advance(absl::Seconds(1));
   EXPECT_EQ(Claim().size(), 1u);
   ASSERT_TRUE(metadata_->replication().Postpone(mine[0], absl::Minutes(5)).ok());
   clock_.Advance(absl::Minutes(4));

@@ -112,6 +112,18 @@ class SqliteReplication : public Replication {
     return claimed;
   }
 
+  absl::Status Renew(const std::string& worker, const Debt& debt, absl::Duration lease) override {
+    return shared_.database->Write([&](Connection& connection) {
+      Query update(connection,
+                   "UPDATE debts SET due_ms = ? WHERE organisation = ? AND kind = ? AND id = ? AND "
+                   "worker = ?");
+      return update
+          .Bind(shared_.Now() + absl::ToInt64Milliseconds(lease), debt.ref.organisation,
+                KindOf(debt.ref), debt.ref.id, worker)
+          .Run();
+    });
+  }
+
   absl::Status Postpone(const Debt& debt, absl::Duration wait) override {
     return shared_.database->Write([&](Connection& connection) {
       Query update(connection,

@@ -9,6 +9,7 @@
 #include "core/base/status.h"
 #include "core/codec/crc32c.h"
 #include "core/http/client.h"
+#include "storage/replica/grant_trial.h"
 
 namespace cedana::replica {
 namespace {
@@ -21,7 +22,11 @@ constexpr absl::Duration kSkewBites = absl::Minutes(1);
 class Examination {
  public:
   Examination(const base::Context& context, const Vault& vault, const Provider& provider)
-      : context_(context), vault_(vault), provider_(provider), bytes_(kProbeBytes, '\0') {
+      : context_(context),
+        vault_(vault),
+        provider_(provider),
+        bytes_(kProbeBytes, '\0'),
+        capabilities_(provider.capabilities) {
     uint8_t id[8];
     vault_.random->Fill(id, sizeof(id));
     name_ = absl::StrCat("x/probe-", base::HexEncode(id, sizeof(id)));
@@ -29,14 +34,14 @@ class Examination {
     crc32c_ = codec::Crc32c(span());
   }
 
-  std::vector<ExamineItem> Run() {
+  Examined Run() {
     const auto key = objstore::ObjectKey::Parse(name_);
     const auto granted = objstore::ObjectKey::Parse(name_ + "-g");
     if (Own(*key) && provider_.capabilities.signs_requests) ByGrant(*granted);
     Delete(*key);
     if (provider_.capabilities.signs_requests) Delete(*granted);
     WhatBites();
-    return std::move(items_);
+    return {std::move(items_), capabilities_};
   }
 
  private:
@@ -125,6 +130,31 @@ class Examination {
       status = absl::DataLossError("other bytes than were written");
     }
     Add("read by grant", status);
+    WrongOnes();
+  }
+
+  // What the grants claim to bind, and do not, is no failure: the service does without.
+  void WrongOnes() {
+    const objstore::Capabilities claimed = provider_.store->capabilities();
+    const auto found = TryGrants(context_, vault_, provider_);
+    const auto judge = [&](const char* what, bool claims, bool holds, const char* otherwise) {
+      if (!claims) return;
+      if (holds) {
+        Add(what, found.status(), "refused");
+      } else {
+        Warn(what, otherwise);
+      }
+    };
+    judge("one wrong byte by grant", claimed.grant_enforces_checksum,
+          !found.ok() || found->grant_enforces_checksum,
+          provider_.dialect == objstore::Dialect::kS3
+              ? "it is accepted, so the service reads every pack back before a commit; say "
+                "checksum=no in the URL"
+              : "it is accepted, so the service reads every pack back before a commit");
+    judge("another size by grant", claimed.grant_enforces_size,
+          !found.ok() || found->grant_enforces_size,
+          "it is accepted, so what it says it took counts only once it is listed");
+    if (found.ok()) capabilities_ = *found;
   }
 
   void Skew(const http::ClientResponse& response) {
@@ -179,12 +209,13 @@ class Examination {
   uint32_t crc32c_ = 0;
   bool deleted_ = false;
   std::vector<ExamineItem> items_;
+  objstore::Capabilities capabilities_;
 };
 
 }  // namespace
 
-std::vector<ExamineItem> ExamineProvider(const base::Context& context, const Vault& vault,
-                                         const Provider& provider) {
+Examined ExamineProvider(const base::Context& context, const Vault& vault,
+                         const Provider& provider) {
   return Examination(context, vault, provider).Run();
 }
 

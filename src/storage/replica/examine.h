@@ -18,9 +18,15 @@ struct ExamineItem {
   bool warning = false;  // works, but will bite
 };
 
-// Writes, reads, lists and deletes one small object `x/probe-<random>`, by the service's own rights
-// and by grants; leaves nothing behind where it may delete. Takes at most the context's time.
-std::vector<ExamineItem> ExamineProvider(const base::Context& context, const Vault& vault,
-                                         const Provider& provider);
+struct Examined {
+  std::vector<ExamineItem> items;
+  objstore::Capabilities capabilities;  // without the claims that do not hold
+};
+
+// Writes, reads, lists and deletes small objects `x/probe-<random>`, by the service's own rights
+// and by grants, wrong ones too (grant_trial.h); leaves nothing behind where it may delete. Takes
+// at most the context's time.
+Examined ExamineProvider(const base::Context& context, const Vault& vault,
+                         const Provider& provider);
 
 }  // namespace cedana::replica

@@ -10,6 +10,8 @@ namespace cedana::replica {
 namespace {
 
 constexpr size_t kListPage = 1000;
+// A last copy behind a line of 1 Mbit/s is still worth its repair.
+constexpr double kSlowestBytesPerSecond = 64 << 10;
 
 std::span<const uint8_t> Bytes(absl::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
@@ -20,6 +22,10 @@ absl::Status Differs(const std::string& key, absl::string_view what) {
 }
 
 }  // namespace
+
+absl::Duration TransferTime(uint64_t bytes) {
+  return absl::Minutes(1) + absl::Seconds(static_cast<double>(bytes) / kSlowestBytesPerSecond);
+}
 
 absl::StatusOr<std::string> ReadObject(const base::Context& context, objstore::ObjectStore& store,
                                        const std::string& key, size_t max_bytes) {

@@ -6,11 +6,17 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "core/base/context.h"
 #include "core/objstore/object_store.h"
 #include "storage/replica/providers.h"
 
 namespace cedana::replica {
+
+// How long a transfer of so many bytes may take before it is given up, however slowly it moves: a
+// minute, and what a rate of 64 KiB/s needs. (One that does not move at all ends by the stall
+// timeout of the provider's connections.)
+absl::Duration TransferTime(uint64_t bytes);
 
 // The whole of an object; kResourceExhausted above `max_bytes`.
 absl::StatusOr<std::string> ReadObject(const base::Context& context, objstore::ObjectStore& store,

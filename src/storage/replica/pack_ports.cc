@@ -5,14 +5,12 @@
 #include "core/base/log.h"
 #include "core/base/status.h"
 #include "storage/replica/object_keys.h"
+#include "storage/replica/objects.h"
 #include "storage/replica/org_catalog.h"
 #include "storage/replica/spread.h"
 
 namespace cedana::replica {
 namespace {
-
-// Of one range of a pack at one provider, before another is asked.
-constexpr absl::Duration kReadTimeout = absl::Seconds(20);
 
 class ProviderPackSink : public transfer::PackSink {
  public:
@@ -52,12 +50,21 @@ class ProviderPackSource : public transfer::PackSource {
                             objstore::ObjectKey::Parse(PackKey(places[0].save, pack)));
     absl::Status last = absl::NotFoundError(absl::StrCat("pack ", pack.ToHex(), ": no provider"));
     const std::vector<std::string>& holders = places[0].providers;
-    for (const ProviderPtr& provider : vault_.providers->Ranked(organisation_, /*writing=*/false)) {
-      if (std::find(holders.begin(), holders.end(), provider->name) == holders.end()) continue;
-      if (std::find(avoid.begin(), avoid.end(), provider->name) != avoid.end()) continue;
-      last = ReadFrom(context.WithTimeout(kReadTimeout), *provider->store, key, offset, out);
+    std::vector<ProviderPtr> asked = vault_.providers->Ranked(organisation_, /*writing=*/false);
+    std::erase_if(asked, [&](const ProviderPtr& provider) {
+      return std::find(holders.begin(), holders.end(), provider->name) == holders.end() ||
+             std::find(avoid.begin(), avoid.end(), provider->name) != avoid.end();
+    });
+    // Those that are too slow for the first round are asked once more, patiently.
+    const size_t first_round = asked.size() == 1 ? 0 : asked.size();
+    for (size_t i = 0; i < asked.size(); ++i) {
+      const ProviderPtr provider = asked[i];
+      const bool patiently = i >= first_round;
+      const absl::Duration timeout = patiently ? TransferTime(out.size()) : vault_.times.slow_read;
+      last = ReadFrom(context.WithTimeout(timeout), *provider->store, key, offset, out);
       if (last.ok()) return provider->name;
       CEDANA_RETURN_IF_ERROR(context.Check());
+      if (absl::IsDeadlineExceeded(last) && !patiently) asked.push_back(provider);
       if (!absl::IsNotFound(last)) vault_.providers->health().Record(provider->name, last);
       last = base::Annotate(last, absl::StrCat("provider ", provider->name));
     }

@@ -202,6 +202,25 @@ TEST_F(PlacementTest, ASilentProviderHoldsUpACommitForSecondsOnly) {
   EXPECT_LT(absl::Now() - started, absl::Seconds(4));
 }
 
+// Slow is better than nowhere, and worse than elsewhere.
+TEST_F(PlacementTest, ASlowProviderIsUsedWhereThereIsNoOther) {
+  test_.vault.times.slow_put = test_.vault.times.slow_read = absl::Milliseconds(50);
+  const objstore::Fault slow{.times = -1, .latency = absl::Milliseconds(150)};
+  test_.stores[1]->Add(slow);
+  EXPECT_EQ(test_.StorePack(Begin("a").save).providers, (Names{"p0", "p2"}));
+  for (const size_t i : {0, 2}) test_.stores[i]->Add(slow);
+  test_.vault.times.patience.healthy = absl::Seconds(5);
+  const auto info = test_.Save(catalog_, "b");
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->durability, "fully replicated");
+  const auto lease = base::DrawId<base::LeaseId>(base::SystemRandom());
+  ASSERT_TRUE(catalog_.Open({}, "b", lease).ok());
+  std::vector<uint8_t> out(6);
+  const auto read = MakePackSource(&test_.vault, test_.organisation, lease)
+                        ->Read({}, test_.last_own.id, 0, out, {});
+  EXPECT_TRUE(read.ok()) << read.status();
+}
+
 TEST_F(PlacementTest, AFullProviderIsPassedOver) {
   test_.stores[0]->Add(
       {.operation = Operation::kPut, .times = -1, .fail = absl::ResourceExhaustedError("full")});

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "core/base/log.h"
 #include "core/base/status.h"
 
 namespace cedana::replica {
@@ -56,6 +57,27 @@ void ProviderSet::Put(Provider provider) {
     return;
   }
   providers_.push_back(std::move(entry));
+}
+
+void ProviderSet::Weaken(const Provider& provider, const objstore::Capabilities& found) {
+  absl::MutexLock lock(&mutex_);
+  for (ProviderPtr& known : providers_) {
+    if (known->name != provider.name || known->store != provider.store) continue;
+    Provider weaker = *known;
+    objstore::Capabilities& can = weaker.capabilities;
+    can.grant_enforces_size = can.grant_enforces_size && found.grant_enforces_size;
+    can.grant_enforces_checksum = can.grant_enforces_checksum && found.grant_enforces_checksum;
+    can.keeps_checksum = can.keeps_checksum && found.keeps_checksum;
+    const bool was_enforcing = known->enforces();
+    known = std::make_shared<const Provider>(std::move(weaker));
+    if (was_enforcing && !known->enforces()) {
+      base::LogWarn("a provider's grants do not bind what they say: packs are verified by reading",
+                    {{"provider", provider.name},
+                     {"size", can.grant_enforces_size},
+                     {"checksum", can.grant_enforces_checksum}});
+    }
+    return;
+  }
 }
 
 void ProviderSet::Remove(const std::string& name) {

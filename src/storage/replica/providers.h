@@ -52,6 +52,9 @@ class ProviderSet {
 
   // In place of one with the same name, else at the end.
   void Put(Provider provider);
+  // Claims of this provider that are not in `found` are not believed from now on. Nothing when it
+  // is not in the set any more.
+  void Weaken(const Provider& provider, const objstore::Capabilities& found);
   void Remove(const std::string& name);
 
   // A snapshot, in order of addition. Lost ones are not in it.

@@ -93,7 +93,8 @@ absl::Status ProviderRegistry::Load(const std::vector<ProviderSpec>& given) {
   return absl::OkStatus();
 }
 
-absl::Status ProviderRegistry::Add(const ProviderSpec& spec) {
+absl::Status ProviderRegistry::Add(const ProviderSpec& spec,
+                                   const std::optional<objstore::Capabilities>& found) {
   absl::MutexLock lock(&mutex_);
   if (vault_.providers->Find(spec.name) != nullptr) {
     return absl::AlreadyExistsError(absl::StrCat("provider ", spec.name, ": is there already"));
@@ -107,6 +108,8 @@ absl::Status ProviderRegistry::Add(const ProviderSpec& spec) {
   for (const metadata::ProviderRow& row : rows) {
     if (row.name == spec.name) Open(row);
   }
+  const ProviderPtr added = vault_.providers->Find(spec.name);
+  if (found.has_value() && added != nullptr) vault_.providers->Weaken(*added, *found);
   const absl::Status spread = SpreadKeys(base::Context{}.WithTimeout(kSpreadTimeout), vault_);
   if (!spread.ok()) {
     base::LogWarn("a provider lacks organisation keys", {{"error", spread.message()}});

@@ -44,8 +44,10 @@ class ProviderRegistry {
   // cannot be opened), then opens whatever the catalog knows. One that cannot be opened now is in
   // the set all the same, and is tried again by Reopen.
   absl::Status Load(const std::vector<ProviderSpec>& given);
-  // kAlreadyExists: the name is taken. kFailedPrecondition: it was declared lost.
-  absl::Status Add(const ProviderSpec& spec);
+  // `found`: what of its capabilities was seen to hold (examine.h). kAlreadyExists: the name is
+  // taken. kFailedPrecondition: it was declared lost.
+  absl::Status Add(const ProviderSpec& spec,
+                   const std::optional<objstore::Capabilities>& found = std::nullopt);
   // Declares it lost: its shards are written anew elsewhere, nothing of it is read again. Else it
   // is drained: no more written to, read until everything is elsewhere, then forgotten.
   absl::Status Remove(const std::string& name, bool lost);

@@ -22,8 +22,8 @@ namespace {
 using metadata::ObjectKind;
 using metadata::ShardState;
 
-// Of one whole shard, read or written.
-constexpr absl::Duration kShardTimeout = absl::Seconds(60);
+// Of a request that moves no object; and of a look that somebody waits for.
+constexpr absl::Duration kRequestTimeout = absl::Seconds(60);
 constexpr int kDrainBatch = 200;
 constexpr absl::Duration kLookedFor = absl::Minutes(1);
 constexpr size_t kLookedMax = 1000;
@@ -171,13 +171,7 @@ absl::StatusOr<uint64_t> Repairer::Round(const base::Context& context, absl::Dur
         const std::vector<metadata::Debt> debts,
         vault_.metadata->replication().Claim(worker_, options_.parallel, options_.claim));
     if (debts.empty()) return paid;
-    std::vector<absl::Status> outcomes(debts.size());
-    {
-      std::vector<base::Thread> threads;
-      for (size_t i = 0; i < debts.size(); ++i) {
-        threads.emplace_back("repair", [&, i] { outcomes[i] = Pay(context, debts[i].ref); });
-      }
-    }
+    const std::vector<absl::Status> outcomes = PayAll(context, debts);
     for (size_t i = 0; i < debts.size(); ++i) {
       if (outcomes[i].ok()) {
         ++paid;
@@ -191,6 +185,32 @@ absl::StatusOr<uint64_t> Repairer::Round(const base::Context& context, absl::Dur
       ++counts_.postponed;
     }
   }
+}
+
+std::vector<absl::Status> Repairer::PayAll(const base::Context& context,
+                                           const std::vector<metadata::Debt>& debts) {
+  std::vector<absl::Status> outcomes(debts.size());
+  absl::Mutex mutex;
+  size_t ended = 0;
+  const auto all_ended = [&] { return ended == debts.size(); };
+  std::vector<base::Thread> threads;
+  for (size_t i = 0; i < debts.size(); ++i) {
+    threads.emplace_back("repair", [&, i] {
+      outcomes[i] = Pay(context, debts[i].ref);
+      absl::MutexLock lock(&mutex);
+      ++ended;
+    });
+  }
+  // However slow the providers are, nobody else begins with the same.
+  absl::MutexLock lock(&mutex);
+  while (!mutex.AwaitWithTimeout(absl::Condition(&all_ended), options_.claim / 3)) {
+    for (const metadata::Debt& debt : debts) {
+      const absl::Status renewed =
+          vault_.metadata->replication().Renew(worker_, debt, options_.claim);
+      if (!renewed.ok()) base::LogWarn("a claim is not renewed", {{"error", renewed.message()}});
+    }
+  }
+  return outcomes;
 }
 
 absl::Status Repairer::Pay(const base::Context& context, const metadata::ObjectRef& ref) {
@@ -238,7 +258,7 @@ absl::Status Repairer::CheckAcknowledged(const base::Context& context, Work& wor
 absl::StatusOr<std::string> Repairer::Read(const base::Context& context, const Provider& provider,
                                            const metadata::ReplicatedObject& object) {
   CEDANA_RETURN_IF_ERROR(read_pace_.Take(context, object.bytes));
-  return ReadWhole(context.WithTimeout(kShardTimeout), provider, object);
+  return ReadWhole(context.WithTimeout(TransferTime(object.bytes)), provider, object);
 }
 
 absl::Status Repairer::Look(const base::Context& context, const Provider& provider,
@@ -248,8 +268,8 @@ absl::Status Repairer::Look(const base::Context& context, const Provider& provid
   if (!provider.capabilities.keeps_checksum) {
     CEDANA_RETURN_IF_ERROR(read_pace_.Take(context, object.bytes));
   }
-  return CheckObject(context.WithTimeout(kShardTimeout), *provider.store, KeyOf(object),
-                     {object.bytes, object.crc32c.value_or(0)});
+  return CheckObject(context.WithTimeout(TransferTime(object.bytes)), *provider.store,
+                     KeyOf(object), {object.bytes, object.crc32c.value_or(0)});
 }
 
 absl::StatusOr<std::string> Repairer::ReadGood(const base::Context& context, Work& work) {
@@ -322,19 +342,23 @@ absl::Status Repairer::WriteShard(const base::Context& context, Work& work, cons
                                   absl::string_view bytes) {
   HealthBoard& health = vault_.providers->health();
   CEDANA_RETURN_IF_ERROR(write_pace_.Take(context, bytes.size()));
-  const base::Context bounded = context.WithTimeout(kShardTimeout);
   // Its checksum: of a manifest it is not kept, but computed from bytes whose SHA-256 is right.
   const uint32_t crc32c =
       codec::Crc32c({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  const auto remove = [&] {
+    return DeleteOnce(context.WithTimeout(kRequestTimeout), target, health, work.key);
+  };
+  const auto write = [&] {
+    return PutOnce(context.WithTimeout(TransferTime(bytes.size())), target, health, work.key, bytes,
+                   crc32c);
+  };
   absl::Status put;
-  if (work.StateAt(target.name) == ShardState::kDamaged) {
-    put = DeleteOnce(bounded, target, health, work.key);
-  }
-  if (put.ok()) put = PutOnce(bounded, target, health, work.key, bytes, crc32c);
+  if (work.StateAt(target.name) == ShardState::kDamaged) put = remove();
+  if (put.ok()) put = write();
   if (absl::IsAlreadyExists(put)) {
     // Something else lies there: an upload that went wrong long ago, or damage not known yet.
-    put = DeleteOnce(bounded, target, health, work.key);
-    if (put.ok()) put = PutOnce(bounded, target, health, work.key, bytes, crc32c);
+    put = remove();
+    if (put.ok()) put = write();
   }
   if (put.ok()) put = Look(context, target, work.object);
   // No bucket, or a write that is not there afterwards.
@@ -342,7 +366,7 @@ absl::Status Repairer::WriteShard(const base::Context& context, Work& work, cons
   CEDANA_RETURN_IF_ERROR(put);
   const absl::Status noted =
       vault_.metadata->replication().SetShard(work.object.ref, target.name, ShardState::kLive);
-  if (absl::IsNotFound(noted)) DeleteOnce(bounded, target, health, work.key).IgnoreError();
+  if (absl::IsNotFound(noted)) remove().IgnoreError();
   CEDANA_RETURN_IF_ERROR(noted);
   work.Set(target.name, ShardState::kLive);
   absl::MutexLock lock(&mutex_);
@@ -365,7 +389,7 @@ absl::Status Repairer::RemoveDamaged(const base::Context& context, Work& work) {
       continue;
     }
     // There are as many good copies as are wanted.
-    const absl::Status deleted = DeleteOnce(context.WithTimeout(kShardTimeout), *provider,
+    const absl::Status deleted = DeleteOnce(context.WithTimeout(kRequestTimeout), *provider,
                                             vault_.providers->health(), work.key);
     if (!deleted.ok()) {
       last = deleted;
@@ -427,9 +451,11 @@ absl::StatusOr<DamageVerdict> Repairer::Inspect(const base::Context& context,
     return absl::UnavailableError("damage: another shard is being looked at");
   }
   const absl::Status seen =
-      ReadWhole(context.WithTimeout(kShardTimeout), *provider, object).status();
+      ReadWhole(context.WithTimeout(kRequestTimeout), *provider, object).status();
   inspect_mutex_.Unlock();
   CEDANA_RETURN_IF_ERROR(context.Check());
+  // Slower than somebody waits for it: that says nothing against the provider.
+  if (absl::IsDeadlineExceeded(seen)) return DamageVerdict::kUnreachable;
   Remember({ref.id, provider_name}, VerdictOf(seen));
   CEDANA_RETURN_IF_ERROR(Note(ref, provider_name, seen));
   return VerdictOf(seen);

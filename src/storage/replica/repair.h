@@ -31,7 +31,7 @@ class ProviderRegistry;
 struct RepairOptions {
   uint64_t bytes_per_s = 64u << 20;                // read, and as many written; 0: no bound
   int parallel = 2;                                // objects at once, 32 MiB of memory each
-  absl::Duration claim = absl::Minutes(5);         // of one object
+  absl::Duration claim = absl::Minutes(5);         // of one object; renewed while it takes longer
   absl::Duration retry = absl::Seconds(10);        // doubled with every failure …
   absl::Duration retry_max = absl::Minutes(5);     // … up to this
   absl::Duration scrub_interval = absl::Hours(6);  // between two looks at a provider's listing
@@ -82,6 +82,9 @@ class Repairer {
  private:
   struct Work;  // one object under repair
   using ShardName = std::pair<metadata::ObjectId, std::string>;
+  // Each of these claimed debts, at once.
+  std::vector<absl::Status> PayAll(const base::Context& context,
+                                   const std::vector<metadata::Debt>& debts);
   // Its bytes, read whole and checked, or looked at as cheaply as the provider allows; both in
   // their turn.
   absl::StatusOr<std::string> Read(const base::Context& context, const Provider& provider,

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/time/clock.h"
+#include "core/base/thread.h"
 #include "storage/replica/collector.h"
 #include "storage/replica/prober.h"
 #include "storage/replica/registry.h"
@@ -339,6 +340,85 @@ TEST_F(RepairTest, NothingIsReadWhileThereIsNowhereToWriteIt) {
   EXPECT_EQ(Round(), 0u);
   EXPECT_EQ(repairer_.counts().postponed, 1u);
   EXPECT_EQ(test_.stores[0]->operations() + test_.stores[2]->operations(), before);
+}
+
+TEST_F(RepairTest, ASlowCopyHasTimeEnough) {
+  // A pack of 32 MiB at 100 kB/s.
+  EXPECT_GT(TransferTime(32u << 20), absl::Seconds(336));
+  Save("a");
+  ASSERT_TRUE(registry_.Remove("p1", /*lost=*/true).ok());
+  test_.stores[0]->Add({.operation = Operation::kGet, .latency = absl::Milliseconds(400)});
+  Repairer slow(&test_.vault, {.bytes_per_s = 0, .claim = absl::Milliseconds(150)});
+  base::Thread round("round", [&] { EXPECT_EQ(*slow.Round({}), 1u); });
+  // Meanwhile its claim goes on, and nobody else takes it.
+  for (int i = 0; i < 3; ++i) {
+    absl::SleepFor(absl::Milliseconds(100));
+    test_.clock.Advance(absl::Milliseconds(100));
+    EXPECT_EQ(Round(), 0u);
+  }
+  round.Join();
+  EXPECT_EQ(repairer_.counts().paid + repairer_.counts().postponed, 0u);
+  EXPECT_EQ(BytesAt(2), "a pack");
+}
+
+// The deadlines with which a store is asked.
+class Watched : public objstore::ObjectStore {
+ public:
+  explicit Watched(ObjectStore* inner) : inner_(inner) {}
+  absl::Status Put(const base::Context& context, const objstore::ObjectKey& key,
+                   std::span<const uint8_t> bytes, const objstore::PutOptions& options) override {
+    if (bytes.size() > 1000) least = std::min(least, context.Remaining());
+    return inner_->Put(context, key, bytes, options);
+  }
+  absl::Status Get(const base::Context& context, const objstore::ObjectKey& key, uint64_t offset,
+                   std::optional<uint64_t> length,
+                   const std::function<absl::Status(std::span<const uint8_t>)>& sink) override {
+    least = std::min(least, context.Remaining());
+    return inner_->Get(context, key, offset, length, sink);
+  }
+  absl::StatusOr<std::optional<objstore::ObjectInfo>> Head(
+      const base::Context& context, const objstore::ObjectKey& key) override {
+    return inner_->Head(context, key);
+  }
+  absl::StatusOr<std::vector<objstore::ObjectInfo>> List(const base::Context& context,
+                                                         const std::string& prefix,
+                                                         const std::string& after,
+                                                         size_t limit) override {
+    return inner_->List(context, prefix, after, limit);
+  }
+  absl::Status Delete(const base::Context& context, const objstore::ObjectKey& key) override {
+    return inner_->Delete(context, key);
+  }
+  objstore::Capabilities capabilities() const override { return inner_->capabilities(); }
+
+  absl::Duration least = absl::InfiniteDuration();
+
+ private:
+  ObjectStore* const inner_;
+};
+
+TEST_F(RepairTest, ALargePackIsReadAndWrittenHoweverSlowly) {
+  transfer::CommitRequest commit;
+  commit.save = base::DrawId<base::SaveId>(base::SystemRandom());
+  commit.checkpoint = base::DrawId<base::CheckpointId>(base::SystemRandom());
+  commit.path = "a";
+  commit.manifest = "manifest";
+  ASSERT_TRUE(catalog_.Begin({}, {commit.save, commit.checkpoint, "a", false}).ok());
+  commit.packs = {test_.StorePack(commit.save, std::string(32u << 20, 'x'))};
+  ASSERT_TRUE(catalog_.Commit({}, commit).ok());
+  ASSERT_TRUE(registry_.Remove("p1", /*lost=*/true).ok());
+  for (const char* name : {"p0", "p2"}) {
+    Provider provider = *test_.providers.Find(name);
+    provider.store = std::make_shared<Watched>(provider.store.get());
+    test_.providers.Put(provider);
+  }
+  EXPECT_EQ(Round(), 1u);
+  for (const char* name : {"p0", "p2"}) {
+    const auto store = test_.providers.Find(name)->store;
+    const absl::Duration least = static_cast<const Watched&>(*store).least;
+    EXPECT_GT(least, absl::Seconds(400)) << name;
+    EXPECT_LT(least, absl::Hours(1)) << name;
+  }
 }
 
 TEST_F(RepairTest, TheRateIsBounded) {

@@ -7,6 +7,7 @@
 
 #include "core/base/log.h"
 #include "core/base/status.h"
+#include "storage/replica/grant_trial.h"
 #include "storage/replica/scrub.h"
 
 namespace cedana::replica {
@@ -16,6 +17,7 @@ namespace {
 constexpr absl::Duration kInterval = absl::Seconds(1);
 // Between two looks at a provider that is under suspicion.
 constexpr absl::Duration kSuspicion = absl::Seconds(20);
+constexpr absl::Duration kTrialTimeout = absl::Seconds(20);
 
 }  // namespace
 
@@ -57,11 +59,28 @@ void RepairWorker::Repair() {
   }
 }
 
+void RepairWorker::TryGrantsWhereDue(const base::Context& context,
+                                     std::map<std::string, absl::Duration>* due) {
+  for (const ProviderPtr& provider : vault_.providers->Healthy()) {
+    absl::Duration& next = (*due)[provider->name];
+    const objstore::Capabilities& can = provider->capabilities;
+    if (!can.grant_enforces_size && !can.grant_enforces_checksum) continue;
+    if (!provider->opened || vault_.clock->Monotonic() < next) continue;
+    const auto found = TryGrants(context.WithTimeout(kTrialTimeout), vault_, *provider);
+    if (found.ok()) vault_.providers->Weaken(*provider, *found);
+    next = vault_.clock->Monotonic() + (found.ok() ? vault_.times.grant_trial : kSuspicion);
+    if (cancel_->cancelled()) return;
+  }
+}
+
 void RepairWorker::Scrub() {
   const base::Context context{.cancel = cancel_};
   std::map<std::string, absl::Duration> due;  // by the monotonic clock
   std::map<std::string, absl::Duration> looked;
+  std::map<std::string, absl::Duration> trials;
   while (!cancel_->WaitFor(kInterval)) {
+    if (vault_.times.grant_trial < absl::InfiniteDuration()) TryGrantsWhereDue(context, &trials);
+    if (cancel_->cancelled()) return;
     const absl::Duration now = vault_.clock->Monotonic();
     for (const std::string& suspect : repairer_.TakeSuspects()) {
       const auto before = looked.find(suspect);

@@ -1,7 +1,10 @@
-// The background threads of repair: one pays debts as they become due, one looks at listings.
+// The background threads of repair: one pays debts as they become due, one looks at listings, and
+// at what grants bind.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "core/base/context.h"
 #include "core/base/thread.h"
@@ -20,6 +23,8 @@ class RepairWorker {
  private:
   void Repair();
   void Scrub();
+  // `due`: when each provider's next trial is, by the monotonic clock.
+  void TryGrantsWhereDue(const base::Context& context, std::map<std::string, absl::Duration>* due);
 
   const Vault& vault_;
   Repairer& repairer_;

@@ -14,9 +14,6 @@
 namespace cedana::replica {
 namespace {
 
-// A whole pack, at the slowest rate that is still worth it (some 0.5 MB/s).
-constexpr absl::Duration kPackPutTimeout = absl::Seconds(60);
-
 absl::Status TooFew(const absl::Status& last, size_t have, size_t needed) {
   const std::string what =
       absl::StrCat("taken in ", have, " failure domains, ", needed, " are wanted");
@@ -24,42 +21,34 @@ absl::Status TooFew(const absl::Status& last, size_t have, size_t needed) {
   return base::Annotate(last, what);
 }
 
-// Which candidates to try next: in domains that have neither a copy nor one under way.
+// Which candidates to try next: in domains that have neither a copy nor one under way; those that
+// were too slow once more when all have been tried.
 class CopyPlan {
  public:
   CopyPlan(std::vector<ProviderPtr> candidates, size_t copies)
-      : candidates_(std::move(candidates)), copies_(copies) {}
+      : candidates_(std::move(candidates)),
+        copies_(copies),
+        has_spares_(CountDomains(candidates_) > copies) {}
 
-  // Null: there is nothing to do, or nobody left. Call again after a failure.
-  ProviderPtr Next() {
+  struct Try {
+    ProviderPtr provider;  // null: there is nothing to do, or nobody left
+    bool patiently = false;
+  };
+  // Call again after a failure.
+  Try Next() {
     absl::MutexLock lock(&mutex_);
-    if (busy_.size() >= copies_) return nullptr;
-    for (; next_ < candidates_.size(); ++next_) {
-      const ProviderPtr& candidate = candidates_[next_];
-      if (busy_.contains(candidate->domain)) {
-        later_.push_back(candidate);  // of use when the one in its domain fails
-        continue;
-      }
-      busy_.insert(candidate->domain);
-      return candidates_[next_++];
-    }
-    for (auto it = later_.begin(); it != later_.end(); ++it) {
-      if (busy_.contains((*it)->domain)) continue;
-      ProviderPtr found = *it;
-      later_.erase(it);
-      busy_.insert(found->domain);
-      return found;
-    }
-    return nullptr;
+    if (ProviderPtr fresh = NextFresh()) return {std::move(fresh), !has_spares_};
+    return {NextOf(&slow_), true};
   }
-  void Done(const ProviderPtr& provider, const absl::Status& status) {
+  void Done(const Try& tried, const absl::Status& status) {
     absl::MutexLock lock(&mutex_);
     if (status.ok()) {
-      holders_.insert(provider->name);
-    } else {
-      busy_.erase(provider->domain);
-      last_ = status;
+      holders_.insert(tried.provider->name);
+      return;
     }
+    busy_.erase(tried.provider->domain);
+    last_ = status;
+    if (absl::IsDeadlineExceeded(status) && !tried.patiently) slow_.push_back(tried.provider);
   }
   // In the order of the candidates.
   std::vector<std::string> holders() {
@@ -76,11 +65,38 @@ class CopyPlan {
   }
 
  private:
+  ProviderPtr NextFresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (busy_.size() >= copies_) return nullptr;
+    for (; next_ < candidates_.size(); ++next_) {
+      const ProviderPtr& candidate = candidates_[next_];
+      if (busy_.contains(candidate->domain)) {
+        later_.push_back(candidate);  // of use when the one in its domain fails
+        continue;
+      }
+      busy_.insert(candidate->domain);
+      return candidates_[next_++];
+    }
+    return NextOf(&later_);
+  }
+  ProviderPtr NextOf(std::vector<ProviderPtr>* list) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (busy_.size() >= copies_) return nullptr;
+    for (auto it = list->begin(); it != list->end(); ++it) {
+      if (busy_.contains((*it)->domain)) continue;
+      ProviderPtr found = *it;
+      list->erase(it);
+      busy_.insert(found->domain);
+      return found;
+    }
+    return nullptr;
+  }
+
   absl::Mutex mutex_;
   const std::vector<ProviderPtr> candidates_;
   const size_t copies_;
+  const bool has_spares_;  // more domains than copies
   size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<ProviderPtr> later_ ABSL_GUARDED_BY(mutex_);
+  std::vector<ProviderPtr> slow_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> busy_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> holders_ ABSL_GUARDED_BY(mutex_);
   absl::Status last_ ABSL_GUARDED_BY(mutex_);
@@ -94,14 +110,17 @@ absl::StatusOr<std::vector<std::string>> PutCopies(const base::Context& context,
                                                    uint32_t crc32c, const CopiesWanted& wanted) {
   CopyPlan plan(vault.providers->Ranked(organisation, /*writing=*/true), wanted.copies);
   const auto write = [&] {
-    while (const ProviderPtr provider = plan.Next()) {
-      const absl::Status status = PutOnce(context.WithTimeout(kPackPutTimeout), *provider,
+    for (CopyPlan::Try next = plan.Next(); next.provider != nullptr; next = plan.Next()) {
+      const ProviderPtr& provider = next.provider;
+      const absl::Duration timeout =
+          next.patiently ? TransferTime(bytes.size()) : vault.times.slow_put;
+      const absl::Status status = PutOnce(context.WithTimeout(timeout), *provider,
                                           vault.providers->health(), key, bytes, crc32c);
       if (status.ok() && !provider->capabilities.grant_enforces_checksum) {
         // Our own hand: a commit need not read it back.
         vault.providers->read_backs().Note(provider->name, key, {bytes.size(), crc32c});
       }
-      plan.Done(provider, status);
+      plan.Done(next, status);
       if (status.ok() || !context.Check().ok()) return;
     }
   };

@@ -24,7 +24,14 @@ struct Times {
   absl::Duration probe_interval = absl::Seconds(3);  // between two probes of a provider
   absl::Duration read_ahead =
       absl::Seconds(1);  // between rounds of read_ahead.h that found nothing
-  Patience patience;     // of a commit with its providers
+  // Between two trials of what a provider's grants bind (grant_trial.h); the first is soon after
+  // the start. Infinite: none.
+  absl::Duration grant_trial = absl::Hours(24);
+  Patience patience;  // of a commit with its providers
+  // A pack that a provider takes or gives more slowly than this is tried at another, while there is
+  // one; only then the slow ones are asked again, and have TransferTime (objects.h).
+  absl::Duration slow_put = absl::Seconds(60);
+  absl::Duration slow_read = absl::Seconds(20);
 };
 
 struct Vault {

@@ -101,6 +101,7 @@ class S3Imposter final : public XmlImposter {
   }
   const char* RequestIdHeader() const override { return "x-amz-request-id"; }
   bool DeletesWhatIsAbsent() const override { return true; }
+  bool ChecksSignatures() const override { return options_.signatures; }
 
   static constexpr uint64_t kPutBytesMax = uint64_t{5} << 30;
   const S3ImposterOptions options_;

@@ -26,6 +26,7 @@ struct S3ImposterOptions {
   // What some compatible servers leave out: they take the header and do nothing about it.
   bool conditional_writes = true;
   bool checksums = true;
+  bool signatures = true;  // with these goes what a grant says of the length
   bool versioning = false;
 };
 

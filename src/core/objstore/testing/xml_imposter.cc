@@ -94,7 +94,7 @@ ImposterAnswer XmlImposter::ErrorOf(const http::ServerRequest& request,
 
 std::optional<ImposterAnswer> XmlImposter::Refuse(const http::ServerRequest& request,
                                                   absl::Time now) {
-  if (const auto refusal = CheckV4(account_, request, now)) {
+  if (const auto refusal = CheckV4(account_, request, now); refusal && ChecksSignatures()) {
     return ErrorAnswer(request, refusal->status, refusal->code);
   }
   const Address address = AddressOf(request);

@@ -39,6 +39,7 @@ class XmlImposter : public ImposterDialect {
   virtual std::string CodeOfStatus(int status) const = 0;
   virtual const char* RequestIdHeader() const = 0;
   virtual bool DeletesWhatIsAbsent() const = 0;
+  virtual bool ChecksSignatures() const { return true; }
 
   ImposterAnswer ErrorOf(const http::ServerRequest& request, const absl::Status& status) const;
 
