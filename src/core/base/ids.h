@@ -65,6 +65,7 @@ struct CheckpointTag {};
 struct OrgTag {};
 struct LeaseTag {};
 struct JobTag {};
+struct VaultTag {};
 
 using PageId = Id<PageTag>;              // keyed id of a page's content; never logged (design: 3)
 using PackId = Id<PackTag>;              // drawn at the moment of sealing, never reused
@@ -73,6 +74,7 @@ using CheckpointId = Id<CheckpointTag>;  // also the id of its manifest
 using OrgId = Id<OrgTag>;
 using LeaseId = Id<LeaseTag>;  // a restore's hold on a checkpoint
 using JobId = Id<JobTag>;      // a job's uuid; its name is only for people
+using VaultId = Id<VaultTag>;  // one catalog, among all that may come upon our objects
 
 // Draws a fresh random id.
 template <typename IdType>

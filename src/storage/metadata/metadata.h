@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/ids.h"
 #include "storage/metadata/checkpoints.h"
 #include "storage/metadata/chores.h"
 #include "storage/metadata/collection.h"
@@ -39,6 +40,9 @@ class Metadata {
   virtual Providers& providers() = 0;
   virtual Replication& replication() = 0;
   virtual Chores& chores() = 0;
+  // Who this catalog is: drawn when it is asked for first, the same ever after, and the same in one
+  // that was restored from a backup.
+  virtual absl::StatusOr<base::VaultId> VaultId(base::Random& random) = 0;
   // OK when it answers.
   virtual absl::Status Ping() = 0;
 };

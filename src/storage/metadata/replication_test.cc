@@ -251,7 +251,7 @@ TEST(Schema, ACatalogOfVersionOneOpensWithAllThatItHeld) {
     ASSERT_TRUE(database->Execute("PRAGMA user_version=1").ok());
     ASSERT_TRUE(database
                     ->Execute("INSERT INTO organisations VALUES(x'01000000000000000000000000000000'"
-                              ", 'one', x'00', 0);"
+                              ", 'default', x'00', 0);"
                               "INSERT INTO packs VALUES(x'01000000000000000000000000000000', "
                               "x'02000000000000000000000000000000', "
                               "x'03000000000000000000000000000000', 10, 7, 1, 0, 0);"
@@ -266,6 +266,7 @@ TEST(Schema, ACatalogOfVersionOneOpensWithAllThatItHeld) {
                               "x'0102000000000000000000000000000000');")
                     .ok());
   }
+  std::vector<base::VaultId> ids;
   for (int start = 0; start < 2; ++start) {
     const auto metadata = Metadata::Open(file, {});
     ASSERT_TRUE(metadata.ok()) << metadata.status();
@@ -280,12 +281,15 @@ TEST(Schema, ACatalogOfVersionOneOpensWithAllThatItHeld) {
     const auto usage = (*metadata)->providers().Usage();
     ASSERT_EQ(usage->size(), 2u);
     EXPECT_EQ((*usage)[1].bytes, 18u);
+    ids.push_back(*(*metadata)->VaultId(base::SystemRandom()));
   }
   {
     auto database = *sqlite::Database::Open(file);
-    ASSERT_TRUE(database->Execute("PRAGMA user_version=3").ok());
+    ASSERT_TRUE(database->Execute("PRAGMA user_version=4").ok());
   }
   EXPECT_TRUE(absl::IsFailedPrecondition(Metadata::Open(file, {}).status()));
+  // Named by what was there, so that a backup of it gets the same name when it is opened anew.
+  EXPECT_EQ(ids, std::vector<base::VaultId>(2, base::VaultId::FromBytes(org.data())));
   std::filesystem::remove_all(folder);
 }
 

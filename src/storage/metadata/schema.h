@@ -7,7 +7,7 @@
 
 namespace cedana::metadata {
 
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 
 inline constexpr char kSchemaStep1[] = R"sql(
 CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -179,6 +179,13 @@ CREATE TABLE chores(
   sequence INTEGER NOT NULL,
   since_ms INTEGER NOT NULL,
   PRIMARY KEY(provider, key)) WITHOUT ROWID;
+)sql";
+
+// Who this catalog is. Told to the providers (storage/replica/owner.h), so a backup of an older
+// catalog must bring the same id: one that has an organisation is named by that of the first start.
+inline constexpr char kSchemaStep3[] = R"sql(
+CREATE TABLE vault(id BLOB NOT NULL);
+INSERT INTO vault SELECT id FROM organisations WHERE name = 'default';
 )sql";
 
 }  // namespace cedana::metadata

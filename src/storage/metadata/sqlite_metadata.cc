@@ -11,7 +11,7 @@ namespace {
 
 constexpr char kPackListPlain = 1;
 // What brings a catalog of version i to version i + 1.
-constexpr const char* kSchemaSteps[kSchemaVersion] = {kSchemaStep1, kSchemaStep2};
+constexpr const char* kSchemaSteps[kSchemaVersion] = {kSchemaStep1, kSchemaStep2, kSchemaStep3};
 
 class SqliteMetadata : public Metadata {
  public:
@@ -34,6 +34,24 @@ class SqliteMetadata : public Metadata {
   Providers& providers() override { return *providers_; }
   Replication& replication() override { return *replication_; }
   Chores& chores() override { return *chores_; }
+  absl::StatusOr<base::VaultId> VaultId(base::Random& random) override {
+    const auto drawn = base::DrawId<base::VaultId>(random);
+    base::VaultId id;
+    CEDANA_RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
+      {
+        Query known(connection, "SELECT id FROM vault");
+        if (known.Step()) {
+          id = known.Id<base::VaultId>(0);
+          return absl::OkStatus();
+        }
+        CEDANA_RETURN_IF_ERROR(known.status());
+      }
+      id = drawn;
+      Query insert(connection, "INSERT INTO vault VALUES(?)");
+      return insert.Bind(id).Run();
+    }));
+    return id;
+  }
   absl::Status Ping() override {
     return database_->Read([](Connection& connection) {
       Query query(connection, "SELECT value FROM counters WHERE name = 'sequence'");

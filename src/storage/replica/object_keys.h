@@ -3,7 +3,8 @@
 //   s/<save>/p-<pack>          packs            s/<save>/m-<checkpoint>   manifest
 //   c/<organisation>/<20 digits of the sequence>                          commit records
 //   k/<organisation>          its key, wrapped
-//   t/<random>                 what `provider test` writes, and deletes again
+//   v/owner                    whose all this is (owner.h, docs/format/owner.md)
+//   x/probe-<random>           what `provider test` writes, and deletes again
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 
 namespace cedana::replica {
 
+inline constexpr char kOwnerKey[] = "v/owner";
 std::string SavePrefix(const base::SaveId& save);
 std::string PackKey(const base::SaveId& save, const base::PackId& pack);
 std::string ManifestKey(const base::SaveId& save, const base::CheckpointId& checkpoint);

@@ -1,9 +1,12 @@
 // From an operator's words to a provider.
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "core/base/json.h"
 #include "core/base/status.h"
 #include "core/http/client.h"
@@ -63,7 +66,40 @@ absl::StatusOr<Provider> Open(const ProviderSpec& spec) {
   return provider;
 }
 
+// "https://Host:443/path" and "http://host/path" are one server.
+std::string ServerOf(const objstore::StoreUrl& url) {
+  const std::string endpoint = absl::AsciiStrToLower(url.EndpointUrl());
+  absl::string_view rest = endpoint;
+  const bool secure = absl::ConsumePrefix(&rest, "https://");
+  absl::ConsumePrefix(&rest, "http://");
+  const size_t slash = std::min(rest.find('/'), rest.size());
+  absl::string_view host = rest.substr(0, slash);
+  absl::ConsumeSuffix(&host, secure ? ":443" : ":80");
+  return absl::StrCat(host, rest.substr(slash));
+}
+
 }  // namespace
+
+absl::StatusOr<std::string> PlaceOf(const ProviderSpec& spec) {
+  CEDANA_ASSIGN_OR_RETURN(objstore::StoreUrl url, objstore::StoreUrl::Parse(spec.url));
+  if (url.dialect == objstore::Dialect::kDirectory) {
+    std::error_code error;
+    const std::filesystem::path real = std::filesystem::weakly_canonical(url.path, error);
+    const std::string path = error ? url.path : real.string();
+    return absl::StrCat("file:", path == "/" ? "" : path);
+  }
+  if (url.dialect == objstore::Dialect::kAzure && url.account.empty()) {
+    const auto credentials = spec.credentials.empty()
+                                 ? objstore::LoadCredentials(url)
+                                 : objstore::ParseCredentials(url.dialect, spec.credentials);
+    if (credentials.ok() && credentials->azure) url.account = credentials->azure->account;
+  }
+  std::string place = absl::StrCat(objstore::DialectName(url.dialect), ":", ServerOf(url), "/");
+  if (!url.account.empty()) absl::StrAppend(&place, url.account, "/");
+  absl::StrAppend(&place, url.bucket);
+  if (!url.prefix.empty()) absl::StrAppend(&place, "/", url.prefix);
+  return place;
+}
 
 absl::StatusOr<ProviderSpec> ParseProvider(const std::string& text) {
   const size_t equals = text.find('=');

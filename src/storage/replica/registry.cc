@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
+#include "storage/replica/owner.h"
 #include "storage/replica/spread.h"
 
 namespace cedana::replica {
@@ -16,6 +18,20 @@ namespace {
 
 constexpr size_t kCredentialsBytesMax = 64u << 10;
 constexpr absl::Duration kSpreadTimeout = absl::Seconds(10);
+constexpr absl::Duration kClaimTimeout = absl::Seconds(5);
+
+bool IsWithin(const std::string& place, const std::string& folder) {
+  return place == folder || absl::StartsWith(place, absl::StrCat(folder, "/"));
+}
+
+// In place of one that cannot be used.
+Provider Closed(const metadata::ProviderRow& row, const absl::Status& why) {
+  base::LogError("a provider cannot be opened", {{"provider", row.name}, {"error", why.message()}});
+  Provider closed{.name = row.name, .url = row.url};
+  closed.store = MakeClosedStore(why);
+  closed.opened = false;
+  return closed;
+}
 
 }  // namespace
 
@@ -33,9 +49,38 @@ absl::Status ProviderRegistry::Keep(const ProviderSpec& spec) const {
   return base::WriteFileAtomic(CredentialsFile(spec.name), spec.credentials, 0600);
 }
 
-absl::Status ProviderRegistry::Register(const ProviderSpec& spec) {
+ProviderSpec ProviderRegistry::Kept(const metadata::ProviderRow& row) const {
+  ProviderSpec spec{row.name, row.url, ""};
+  if (absl::StatusOr<std::string> kept =
+          base::ReadFile(CredentialsFile(row.name), kCredentialsBytesMax);
+      kept.ok()) {
+    spec.credentials = *std::move(kept);
+  }
+  return spec;
+}
+
+absl::Status ProviderRegistry::RequireOwnPlace(const ProviderSpec& spec) const {
+  CEDANA_ASSIGN_OR_RETURN(const std::string place, PlaceOf(spec));
+  CEDANA_ASSIGN_OR_RETURN(const auto rows, vault_.metadata->providers().All());
+  for (const metadata::ProviderRow& row : rows) {
+    if (row.name == spec.name || row.state == metadata::ProviderState::kLost) continue;
+    const absl::StatusOr<std::string> taken = PlaceOf(Kept(row));
+    if (!taken.ok() || (!IsWithin(place, *taken) && !IsWithin(*taken, place))) continue;
+    return absl::AlreadyExistsError(
+        absl::StrCat("provider ", spec.name, ": its place is that of provider ", row.name, " (",
+                     row.url, "); one object must not count as two copies"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ProviderRegistry::Register(const ProviderSpec& spec, bool must_answer) {
   // Opened before anything is kept: what is mistyped leaves nothing behind.
   CEDANA_ASSIGN_OR_RETURN(Provider provider, OpenProvider(spec));
+  CEDANA_RETURN_IF_ERROR(RequireOwnPlace(spec));
+  const absl::Status claimed =
+      Claim(base::Context{}.WithTimeout(kClaimTimeout), vault_, *provider.store, spec.name);
+  // One that cannot be asked now is asked before it is used (owner.h).
+  if (must_answer || absl::IsAlreadyExists(claimed)) CEDANA_RETURN_IF_ERROR(claimed);
   CEDANA_RETURN_IF_ERROR(Keep(spec));
   CEDANA_RETURN_IF_ERROR(
       vault_.metadata->providers().Add(provider.name, provider.url, provider.domain));
@@ -43,20 +88,17 @@ absl::Status ProviderRegistry::Register(const ProviderSpec& spec) {
 }
 
 void ProviderRegistry::Open(const metadata::ProviderRow& row) {
-  ProviderSpec spec{row.name, row.url, ""};
-  if (absl::StatusOr<std::string> kept =
-          base::ReadFile(CredentialsFile(row.name), kCredentialsBytesMax);
-      kept.ok()) {
-    spec.credentials = *std::move(kept);
+  absl::StatusOr<Provider> opened = OpenProvider(Kept(row));
+  if (opened.ok()) {
+    auto owned = std::make_shared<OwnedStore>(&vault_, row.name, opened->store);
+    opened->store = owned;
+    // A cloud is asked at its first use. A directory is at hand, and takes uploads past its store.
+    if (opened->directory != nullptr) {
+      const absl::Status ours = owned->Check(base::Context{}.WithTimeout(kClaimTimeout));
+      if (!ours.ok()) opened = ours;
+    }
   }
-  absl::StatusOr<Provider> opened = OpenProvider(spec);
-  if (!opened.ok()) {
-    base::LogError("a provider cannot be opened",
-                   {{"provider", row.name}, {"error", opened.status().message()}});
-    opened = Provider{.name = row.name, .url = row.url};
-    opened->store = MakeClosedStore(opened.status());
-    opened->opened = false;
-  }
+  if (!opened.ok()) opened = Closed(row, opened.status());
   // The catalog's word: a URL that was changed must not move a provider to another domain.
   opened->domain = row.domain;
   opened->state = row.state;
@@ -83,7 +125,7 @@ absl::Status ProviderRegistry::Load(const std::vector<ProviderSpec>& given) {
       base::LogWarn("a provider was declared lost and is not used", {{"provider", spec.name}});
       continue;
     }
-    CEDANA_RETURN_IF_ERROR(Register(spec));
+    CEDANA_RETURN_IF_ERROR(Register(spec, /*must_answer=*/false));
   }
   CEDANA_ASSIGN_OR_RETURN(const auto rows, vault_.metadata->providers().All());
   for (const metadata::ProviderRow& row : rows) {
@@ -103,7 +145,7 @@ absl::Status ProviderRegistry::Add(const ProviderSpec& spec,
     return absl::FailedPreconditionError(
         absl::StrCat("provider ", spec.name, ": there are ", kProvidersMax, " already"));
   }
-  CEDANA_RETURN_IF_ERROR(Register(spec));
+  CEDANA_RETURN_IF_ERROR(Register(spec, /*must_answer=*/true));
   CEDANA_ASSIGN_OR_RETURN(const auto rows, vault_.metadata->providers().All());
   for (const metadata::ProviderRow& row : rows) {
     if (row.name == spec.name) Open(row);
@@ -144,9 +186,17 @@ absl::Status ProviderRegistry::Remove(const std::string& name, bool lost) {
 
 absl::Status ProviderRegistry::Forget(const std::string& name) {
   absl::MutexLock lock(&mutex_);
+  const ProviderPtr provider = vault_.providers->Find(name);
   CEDANA_RETURN_IF_ERROR(vault_.metadata->providers().Forget(name));
   vault_.providers->Remove(name);
   ::unlink(CredentialsFile(name).c_str());
+  if (provider == nullptr) return absl::OkStatus();
+  // Others may have the place now. (We could take it again with the mark in it, too.)
+  const absl::Status left =
+      Disclaim(base::Context{}.WithTimeout(kClaimTimeout), vault_, *provider->store, name);
+  if (!left.ok()) {
+    base::LogWarn("a provider keeps our mark", {{"provider", name}, {"error", left.message()}});
+  }
   return absl::OkStatus();
 }
 

@@ -33,6 +33,10 @@ absl::StatusOr<std::vector<ProviderSpec>> ParseProviders(const std::string& json
 // credentials; kUnauthenticated: a cloud without any.
 absl::StatusOr<Provider> OpenProvider(const ProviderSpec& spec);
 
+// Where its objects lie, in one spelling for all URLs of one place: dialect, endpoint, account,
+// bucket, prefix. What lies in a folder of it starts with it and a '/'.
+absl::StatusOr<std::string> PlaceOf(const ProviderSpec& spec);
+
 // Thread-safe.
 class ProviderRegistry {
  public:
@@ -41,11 +45,12 @@ class ProviderRegistry {
       : vault_(*vault), folder_(std::move(folder)) {}
 
   // At the start of the service: adds what is given and not known yet (an error when one of these
-  // cannot be opened), then opens whatever the catalog knows. One that cannot be opened now is in
-  // the set all the same, and is tried again by Reopen.
+  // cannot be opened, or is somebody else's), then opens whatever the catalog knows. One that
+  // cannot be opened now, or is not ours (any more), is in the set all the same, and is tried
+  // again. New credentials in NAME.json are taken here.
   absl::Status Load(const std::vector<ProviderSpec>& given);
   // `found`: what of its capabilities was seen to hold (examine.h). kAlreadyExists: the name is
-  // taken. kFailedPrecondition: it was declared lost.
+  // taken, or the place (owner.h). kFailedPrecondition: it was declared lost.
   absl::Status Add(const ProviderSpec& spec,
                    const std::optional<objstore::Capabilities>& found = std::nullopt);
   // Declares it lost: its shards are written anew elsewhere, nothing of it is read again. Else it
@@ -59,7 +64,10 @@ class ProviderRegistry {
  private:
   std::string CredentialsFile(const std::string& name) const;
   absl::Status Keep(const ProviderSpec& spec) const;
-  absl::Status Register(const ProviderSpec& spec);
+  absl::Status Register(const ProviderSpec& spec, bool must_answer);
+  ProviderSpec Kept(const metadata::ProviderRow& row) const;
+  // kAlreadyExists: another one has the same place, one inside of it, or one around it.
+  absl::Status RequireOwnPlace(const ProviderSpec& spec) const;
   void Open(const metadata::ProviderRow& row);
 
   const Vault& vault_;

@@ -107,5 +107,86 @@ TEST_F(RegistryTest, AddsAndRemovesWhileServing) {
   EXPECT_TRUE(absl::IsNotFound(registry_.Remove("b", true)));
 }
 
+TEST_F(RegistryTest, OnePlaceIsOneProvider) {
+  ASSERT_TRUE(Load({At("a")}).ok());
+  std::filesystem::create_directory_symlink(test_.folder / "a", test_.folder / "link");
+  const std::string url = At("a").url;
+  for (const std::string& same : {url, url + "/", url + "/in", url + "/../a?domain=other",
+                                  At("link").url, absl::StrCat("file://", test_.folder.string())}) {
+    const absl::Status added = registry_.Add({"b", same, ""});
+    EXPECT_TRUE(absl::IsAlreadyExists(added)) << same << ": " << added;
+  }
+  EXPECT_TRUE(absl::IsAlreadyExists(Load({At("a"), {"b", url, ""}})));
+  EXPECT_EQ(test_.metadata->providers().All()->size(), 1u);
+  ASSERT_TRUE(Load({}).ok());
+  ASSERT_TRUE(registry_.Add(At("ab")).ok());
+  // As a copy of the same place that no spelling shows, a mount say.
+  std::filesystem::create_directory(test_.folder / "mount");
+  std::filesystem::copy(test_.folder / "a" / "v", test_.folder / "mount" / "v");
+  const absl::Status mounted = registry_.Add(At("mount"));
+  EXPECT_TRUE(absl::IsAlreadyExists(mounted)) << mounted;
+  // Given up, it is free.
+  ASSERT_TRUE(registry_.Remove("a", false).ok());
+  ASSERT_TRUE(registry_.Forget("a").ok());
+  EXPECT_FALSE(std::filesystem::exists(test_.folder / "a" / "v"));
+  EXPECT_TRUE(registry_.Add({"b", url, ""}).ok());
+}
+
+TEST_F(RegistryTest, WhatBelongsToAnotherServiceIsNotUsed) {
+  TestVault other(0);
+  ProviderRegistry others(&other.vault, other.folder / "providers");
+  ASSERT_TRUE(others.Load({At("a")}).ok());
+  ASSERT_TRUE(Load({At("b")}).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(registry_.Add(At("a"))));
+  EXPECT_TRUE(absl::IsAlreadyExists(Load({At("b"), At("a")})));
+  // One that becomes another's while the service is down, as when two catalogs were merged by hand.
+  std::filesystem::remove_all(test_.folder / "b" / "v");
+  std::filesystem::copy(test_.folder / "a" / "v", test_.folder / "b" / "v");
+  ASSERT_TRUE(Load({At("b")}).ok());
+  const ProviderPtr b = test_.providers.Find("b");
+  EXPECT_FALSE(b->opened);
+  EXPECT_EQ(b->directory, nullptr);
+  const absl::Status why = b->store->Head({}, *objstore::ObjectKey::Parse("k/probe")).status();
+  EXPECT_NE(why.message().find("another service"), std::string::npos) << why;
+  std::filesystem::remove_all(test_.folder / "b" / "v");
+  registry_.Reopen();
+  EXPECT_TRUE(test_.providers.Find("b")->opened);
+}
+
+TEST_F(RegistryTest, CredentialsThatWereExchangedAreTakenAtTheNextStart) {
+  ProviderSpec cloud{"b", "s3://bucket?endpoint=http://127.0.0.1:9&style=path", ""};
+  cloud.credentials = R"({"access_key_id": "AKIDEXAMPLE", "secret_access_key": "s"})";
+  // It is dark, which holds up no start.
+  ASSERT_TRUE(Load({At("a"), cloud}).ok());
+  EXPECT_TRUE(test_.providers.Find("b")->opened);
+  const std::string file = test_.folder / "providers" / "b.json";
+  ASSERT_TRUE(base::WriteFileAtomic(file, "{}", 0600).ok());
+  ASSERT_TRUE(Load({}).ok());
+  EXPECT_FALSE(test_.providers.Find("b")->opened);
+  ASSERT_TRUE(
+      base::WriteFileAtomic(file, R"({"access_key_id": "AKIDNEW", "secret_access_key": "n"})", 0600)
+          .ok());
+  ASSERT_TRUE(Load({}).ok());
+  EXPECT_TRUE(test_.providers.Find("b")->opened);
+}
+
+TEST(PlaceOf, IsOneForAllSpellingsOfAPlace) {
+  const auto place = [](const std::string& url, const std::string& credentials = "") {
+    return PlaceOf({"a", url, credentials}).value_or("none");
+  };
+  const std::string amazon = place("s3://b/x?region=eu-central-1");
+  EXPECT_EQ(amazon, "s3:s3.eu-central-1.amazonaws.com/b/x");
+  EXPECT_EQ(place("s3://b/x/?endpoint=https://S3.eu-central-1.amazonaws.com:443/&domain=d"),
+            amazon);
+  EXPECT_NE(place("s3://b/y?region=eu-central-1"), amazon);
+  EXPECT_NE(place("s3://b/x?endpoint=https://minio:9000"), amazon);
+  EXPECT_EQ(place("gs://b/x"), place("gcs://b/x?domain=other"));
+  EXPECT_NE(place("gcs://b/x"), place("s3://b/x"));
+  EXPECT_EQ(place("azure://c/x", R"({"account": "acme", "key": "a2V5"})"),
+            place("azure://c/x?account=acme"));
+  EXPECT_NE(place("azure://c/x?account=one"), place("azure://c/x?account=two"));
+  EXPECT_EQ(place("file:///no/../such/"), "file:/such");
+}
+
 }  // namespace
 }  // namespace cedana::replica
