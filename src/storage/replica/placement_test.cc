@@ -120,6 +120,36 @@ class PlacementTest : public ::testing::Test {
   Collector collector_;
 };
 
+TEST(PutOnce, SaysThatSomethingElseIsThereOnlyWhenItWasRead) {
+  TestVault test(1);
+  const Provider& p0 = *test.providers.Find("p0");
+  const auto put = [&](absl::string_view bytes) {
+    return PutOnce({}, p0, test.health, "s/a", bytes);
+  };
+  ASSERT_TRUE(put("the same").ok());
+  EXPECT_TRUE(put("the same").ok());
+  for (const char* other : {"the sane", "the same and more", "the"}) {
+    EXPECT_TRUE(absl::IsAlreadyExists(put(other))) << other;
+  }
+  test.stores[0]->Add({.operation = Operation::kGet, .fail = absl::UnavailableError("just now")});
+  EXPECT_TRUE(absl::IsUnavailable(put("the same")));
+  test.stores[0]->Add({.operation = Operation::kGet, .cut_after = 3});
+  EXPECT_TRUE(absl::IsUnavailable(put("the same")));
+  EXPECT_TRUE(put("the same").ok());
+}
+
+TEST(PutManifest, CanBeRepeatedWhereACopyCannotBeReadJustNow) {
+  TestVault test(2);
+  const auto put = [&] {
+    return PutManifest({}, test.vault, "s/a", "manifest", {.copies = 2, .needed = 2}).status();
+  };
+  ASSERT_TRUE(put().ok());
+  test.stores[1]->Add({.operation = Operation::kGet, .fail = absl::UnavailableError("just now")});
+  const absl::Status repeated = put();
+  EXPECT_TRUE(absl::IsUnavailable(repeated)) << repeated;
+  EXPECT_TRUE(put().ok());
+}
+
 TEST_F(PlacementTest, GrantsAreForEveryActiveProviderBestFirst) {
   const transfer::CommitRequest commit = Begin("a");
   EXPECT_EQ(GrantedAt(commit), (Names{"p0", "p1", "p2"}));
