@@ -120,6 +120,31 @@ class PlacementTest : public ::testing::Test {
   Collector collector_;
 };
 
+TEST(GrantUploads, NameTheBestOfEachDomainBeforeASecondOneOfAny) {
+  TestVault test(10);
+  const auto move_to = [&](size_t provider, const std::string& domain) {
+    Provider moved = *test.providers.Find(absl::StrCat("p", provider));
+    moved.domain = domain;
+    test.providers.Put(std::move(moved));
+  };
+  for (size_t i = 0; i < 9; ++i) move_to(i, "one");
+  OrgCatalog catalog(&test.vault, test.organisation);
+  const auto save = base::DrawId<base::SaveId>(base::SystemRandom());
+  const auto checkpoint = base::DrawId<base::CheckpointId>(base::SystemRandom());
+  ASSERT_TRUE(catalog.Begin({}, {save, checkpoint, "a", false}).ok());
+  const auto granted = [&] {
+    Names names;
+    const auto grants =
+        catalog.GrantUploads(save, {{base::DrawId<base::PackId>(base::SystemRandom()), 10, 1}});
+    EXPECT_TRUE(grants.ok()) << grants.status();
+    for (const PackGrant& grant : *grants) names.push_back(grant.provider->name);
+    return names;
+  };
+  EXPECT_EQ(granted(), (Names{"p0", "p1", "p2", "p3", "p4", "p5", "p6", "p9"}));
+  for (size_t i = 1; i < 10; ++i) move_to(i, absl::StrCat("domain-", i));
+  EXPECT_EQ(granted(), (Names{"p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"}));
+}
+
 TEST(PutOnce, SaysThatSomethingElseIsThereOnlyWhenItWasRead) {
   TestVault test(1);
   const Provider& p0 = *test.providers.Find("p0");
