@@ -403,6 +403,29 @@ TEST_F(PlacementTest, WhatWasReadAheadIsNotReadAtTheCommit) {
   EXPECT_EQ(*ReadAheadRound({}, test_.vault), 0u);
 }
 
+TEST_F(PlacementTest, NothingThatLiesThereHoldsUpTheReadingAheadOfOthers) {
+  VouchForNothing(test_);
+  SetPolicy(2, 2);
+  test_.vault.times.read_ahead_save = absl::Milliseconds(200);
+  const transfer::CommitRequest slow = Begin("slow");
+  const transfer::CommitRequest large = Begin("large");
+  const transfer::CommitRequest good = Begin("good");
+  for (const auto* commit : {&slow, &good}) test_.StorePack(commit->save);
+  test_.providers.read_backs().Forget("p1");
+  // Under a grant that binds no size; no pack is so large.
+  const std::vector<uint8_t> huge(base::kPackBytesMax + 1);
+  const auto pack = base::DrawId<base::PackId>(base::SystemRandom());
+  const auto key = objstore::ObjectKey::Parse(PackKey(large.save, pack));
+  ASSERT_TRUE(test_.memories[1]->Put({}, *key, huge, {}).ok());
+  test_.stores[1]->Add({.operation = Operation::kGet,
+                        .prefix = SavePrefix(slow.save),
+                        .times = -1,
+                        .latency = absl::Seconds(20)});
+  const absl::Time begin = absl::Now();
+  EXPECT_EQ(*ReadAheadRound({}, test_.vault), 1u);
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
+}
+
 TEST_F(PlacementTest, AWrongPackThatWasReadAheadIsRefused) {
   VouchForNothing(test_);
   SetPolicy(2, 2);

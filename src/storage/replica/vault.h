@@ -24,7 +24,8 @@ struct Times {
   absl::Duration probe_interval = absl::Seconds(3);  // between two probes of a provider
   absl::Duration read_ahead =
       absl::Seconds(1);  // between rounds of read_ahead.h that found nothing
-  Patience patience;     // of a commit with its providers
+  absl::Duration read_ahead_save = absl::Seconds(30);  // at most, of one save in one such round
+  Patience patience;                                   // of a commit with its providers
 };
 
 struct Vault {
