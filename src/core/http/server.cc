@@ -44,6 +44,13 @@ constexpr size_t kHeaderReadBytes = 4096;
 constexpr absl::Duration kLingerTime = absl::Seconds(2);
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 
+// A path as the log may show it where nobody knows what it means: what follows may authorise.
+std::string Beginning(const std::string& path) {
+  const size_t second = path.find('/', 1);
+  const size_t third = second == std::string::npos ? second : path.find('/', second + 1);
+  return path.substr(0, third);
+}
+
 class ServerImpl final : public Server {
  public:
   ServerImpl(ServerOptions options, Handler handler)
@@ -300,7 +307,7 @@ ServerExchange::Next ServerImpl::Handle(Connection& connection, Parser& parser,
   }
   if (!failure.empty()) {
     base::LogError("request failed", {{"method", exchange.request().method},
-                                      {"path", exchange.request().path},
+                                      {"path", Beginning(exchange.request().path)},
                                       {"peer", connection.peer()},
                                       {"error", failure}});
     if (!exchange.started()) {

@@ -64,7 +64,7 @@ absl::Status ListTokens(Call& call, const replica::Vault& vault) {
 }
 
 absl::Status RevokeToken(Call& call, const replica::Vault& vault) {
-  const std::string& id = call.segments()[3];
+  const std::string id = metadata::TokenId(call.segments()[3]);
   CEDANA_RETURN_IF_ERROR(vault.metadata->identities().RevokeToken(id));
   base::LogInfo("token revoked", {{"request", call.request_id()}, {"token_id", id}});
   return call.Send(200, Json::object());

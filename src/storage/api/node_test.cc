@@ -362,6 +362,11 @@ TEST_F(Administration, MakesOrganisationsAndTokensAndRevokesThem) {
   EXPECT_EQ(Call("DELETE", target, {}, operator_token_).status, 200);
   EXPECT_EQ(Call("GET", "/v2/user", {}, token).Code(), "unauthenticated");
   EXPECT_EQ(Call("DELETE", "/v3/admin/tokens/none", {}, operator_token_).status, 404);
+  // Whole, as it is at hand; it is taken for its id, and never given back.
+  EXPECT_EQ(Call("DELETE", absl::StrCat("/v3/admin/tokens/", token), {}, operator_token_).status,
+            200);
+  const std::string unknown = absl::StrCat("/v3/admin/tokens/cdn_", std::string(96, '7'), "x");
+  EXPECT_EQ(Call("DELETE", unknown, {}, operator_token_).body.find("777"), std::string::npos);
   EXPECT_EQ(Call("POST", "/v3/admin/tokens", {{"organisation", "none"}}, operator_token_).status,
             404);
 }

@@ -119,9 +119,12 @@ absl::StatusOr<metadata::Token> JudgeToken(const Call& call, const replica::Vaul
   return metadata::Authenticate(vault.metadata->identities(), std::string(text));
 }
 
-// A path as the log may show it: a grant is an authorisation.
+// A path as the log may show it: a grant is an authorisation, and who revokes a token may have
+// given all of it.
 std::string LoggedPath(const http::ServerRequest& request) {
-  if (absl::StartsWith(request.path, "/v2/data/")) return "/v2/data/…";
+  for (const absl::string_view secret : {"/v2/data/", "/v3/admin/tokens/"}) {
+    if (absl::StartsWith(request.path, secret)) return absl::StrCat(secret, "…");
+  }
   return request.path;
 }
 

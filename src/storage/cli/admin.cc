@@ -7,6 +7,7 @@
 #include "core/http/client.h"
 #include "storage/cli/commands.h"
 #include "storage/cli/service_call.h"
+#include "storage/metadata/tokens.h"
 
 namespace cedana::cli {
 namespace {
@@ -82,7 +83,8 @@ absl::Status ListTokens(const AdminOptions& options, const std::string& organisa
   return absl::OkStatus();
 }
 
-absl::Status RevokeToken(const AdminOptions& options, const std::string& id) {
+absl::Status RevokeToken(const AdminOptions& options, const std::string& id_or_token) {
+  const std::string id = metadata::TokenId(id_or_token);
   CEDANA_RETURN_IF_ERROR(CallService(options, "DELETE",
                                      absl::StrCat("/v3/admin/tokens/", http::PercentEncode(id)),
                                      nullptr)

@@ -44,7 +44,7 @@ absl::Status CreateOrganisation(const AdminOptions& options, const std::string& 
 absl::Status ListOrganisations(const AdminOptions& options);
 absl::Status CreateToken(const AdminOptions& options, const std::string& organisation);
 absl::Status ListTokens(const AdminOptions& options, const std::string& organisation);
-absl::Status RevokeToken(const AdminOptions& options, const std::string& id);
+absl::Status RevokeToken(const AdminOptions& options, const std::string& id_or_token);
 absl::Status Collect(const AdminOptions& options);
 
 struct ProviderArguments {

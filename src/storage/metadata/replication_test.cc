@@ -172,6 +172,15 @@ TEST_F(ReplicationTest, ADrainedProviderIsForgottenOnceNothingNeedsIt) {
   EXPECT_TRUE(metadata_->providers().Forget("b").ok());
   EXPECT_EQ(metadata_->providers().All()->size(), 2u);
   EXPECT_EQ(DurabilityOf("x"), "fully replicated");
+  // What was under way when it was forgotten says nothing about another one of that name.
+  ASSERT_TRUE(metadata_->replication().SetShard(Pack(pack), "b", ShardState::kLive).ok());
+  ASSERT_TRUE(metadata_->replication().SetShard(manifest, "b", ShardState::kLive).ok());
+  AddProviders({"b"});
+  for (const ObjectRef& ref : {Pack(pack), manifest}) {
+    const auto object = metadata_->replication().Find(ref);
+    ASSERT_TRUE(object.ok()) << object.status();
+    for (const Shard& shard : object->shards) EXPECT_NE(shard.provider, "b");
+  }
 }
 
 TEST_F(ReplicationTest, ListsWhatAProviderShouldHoldSaveBySave) {
@@ -290,6 +299,33 @@ TEST(Schema, ACatalogOfVersionOneOpensWithAllThatItHeld) {
   EXPECT_TRUE(absl::IsFailedPrecondition(Metadata::Open(file, {}).status()));
   // Named by what was there, so that a backup of it gets the same name when it is opened anew.
   EXPECT_EQ(ids, std::vector<base::VaultId>(2, base::VaultId::FromBytes(org.data())));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Schema, RowsOfProvidersThatAreNoneGo) {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() /
+      absl::StrCat("cedana-schema-", absl::Hex(base::SystemRandom().Next64()));
+  std::filesystem::create_directory(folder);
+  const std::string file = folder / "catalog.db";
+  {
+    auto database = *sqlite::Database::Open(file);
+    ASSERT_TRUE(database->Execute(kSchemaStep1).ok());
+    ASSERT_TRUE(database->Execute(kSchemaStep2).ok());
+    ASSERT_TRUE(database
+                    ->Execute("PRAGMA user_version=2;"
+                              "INSERT INTO organisations VALUES(x'01', 'default', x'00', 0);"
+                              "INSERT INTO packs VALUES(x'01', x'02', x'03', 10, 7, 1, 0, 0);"
+                              "INSERT INTO providers VALUES('a', 'file:///a', 'a', 0, 0, 0);"
+                              "INSERT INTO shards VALUES(x'01', x'02', 'a', 5, 0);"
+                              "INSERT INTO shards VALUES(x'01', x'02', 'gone', 5, 0);")
+                    .ok());
+  }
+  const auto metadata = Metadata::Open(file, {});
+  ASSERT_TRUE(metadata.ok()) << metadata.status();
+  const auto usage = (*metadata)->providers().Usage();
+  ASSERT_EQ(usage->size(), 1u);
+  EXPECT_EQ((*usage)[0].provider, "a");
   std::filesystem::remove_all(folder);
 }
 

@@ -186,6 +186,15 @@ CREATE TABLE chores(
 inline constexpr char kSchemaStep3[] = R"sql(
 CREATE TABLE vault(id BLOB NOT NULL);
 INSERT INTO vault SELECT id FROM organisations WHERE name = 'default';
+
+-- Names of providers that are none any more. A commit or a repair that was under way may still write
+-- rows of shards under such a name, which say nothing about another provider of that name. Those
+-- that are there already go; a catalog of version 1 knows its providers by these rows only.
+CREATE TABLE forgotten_providers(name TEXT PRIMARY KEY) WITHOUT ROWID;
+DELETE FROM shards WHERE EXISTS (SELECT 1 FROM providers) AND
+  provider NOT IN (SELECT name FROM providers);
+DELETE FROM manifest_shards WHERE EXISTS (SELECT 1 FROM providers) AND
+  provider NOT IN (SELECT name FROM providers);
 )sql";
 
 }  // namespace cedana::metadata

@@ -106,7 +106,7 @@ class SqliteIdentities : public Identities {
       Query update(connection,
                    "UPDATE tokens SET revoked_ms = COALESCE(revoked_ms, ?) WHERE id = ?");
       CEDANA_RETURN_IF_ERROR(update.Bind(shared_.Now(), id).Run());
-      if (update.changes() == 0) return absl::NotFoundError(absl::StrCat("token ", id, ": none"));
+      if (update.changes() == 0) return absl::NotFoundError("token: none has this id");
       return absl::OkStatus();
     });
   }

@@ -24,6 +24,16 @@ absl::StatusOr<std::optional<ProviderRow>> FindProvider(Connection& connection,
   return found;
 }
 
+absl::Status DropRowsOf(Connection& connection, const std::string& name) {
+  for (const char* sql :
+       {"DELETE FROM shards WHERE provider = ?", "DELETE FROM manifest_shards WHERE provider = ?",
+        "DELETE FROM chores WHERE provider = ?"}) {
+    Query remove(connection, sql);
+    CEDANA_RETURN_IF_ERROR(remove.Bind(name).Run());
+  }
+  return absl::OkStatus();
+}
+
 class SqliteProviders : public Providers {
  public:
   explicit SqliteProviders(const Shared* shared) : shared_(*shared) {}
@@ -34,6 +44,9 @@ class SqliteProviders : public Providers {
       CEDANA_ASSIGN_OR_RETURN(const std::optional<ProviderRow> known,
                               FindProvider(connection, name));
       if (!known.has_value()) {
+        Query reused(connection, "DELETE FROM forgotten_providers WHERE name = ?");
+        CEDANA_RETURN_IF_ERROR(reused.Bind(name).Run());
+        if (reused.changes() > 0) CEDANA_RETURN_IF_ERROR(DropRowsOf(connection, name));
         Query insert(connection, "INSERT INTO providers VALUES(?, ?, ?, 0, ?4, ?4)");
         CEDANA_RETURN_IF_ERROR(insert.Bind(name, url, domain, shared_.Now()).Run());
         return AssessAll(connection, shared_.Now());
@@ -72,14 +85,7 @@ class SqliteProviders : public Providers {
       if (update.changes() == 0) {
         return absl::NotFoundError(absl::StrCat("provider ", name, ": none"));
       }
-      if (state == ProviderState::kLost) {
-        for (const char* sql : {"DELETE FROM shards WHERE provider = ?",
-                                "DELETE FROM manifest_shards WHERE provider = ?",
-                                "DELETE FROM chores WHERE provider = ?"}) {
-          Query remove(connection, sql);
-          CEDANA_RETURN_IF_ERROR(remove.Bind(name).Run());
-        }
-      }
+      if (state == ProviderState::kLost) CEDANA_RETURN_IF_ERROR(DropRowsOf(connection, name));
       return AssessAll(connection, shared_.Now());
     });
   }
@@ -99,6 +105,8 @@ class SqliteProviders : public Providers {
       CEDANA_RETURN_IF_ERROR(chores.Bind(name).Run());
       Query remove(connection, "DELETE FROM providers WHERE name = ?");
       CEDANA_RETURN_IF_ERROR(remove.Bind(name).Run());
+      Query forgotten(connection, "INSERT OR IGNORE INTO forgotten_providers VALUES(?)");
+      CEDANA_RETURN_IF_ERROR(forgotten.Bind(name).Run());
       return AssessAll(connection, shared_.Now());
     });
   }

@@ -17,6 +17,11 @@ std::string Sha256(const std::string& text) {
   return std::string(hash.begin(), hash.end());
 }
 
+bool IsToken(const std::string& text) {
+  return text.size() == kPrefix.size() + kIdDigits + kSecretDigits &&
+         absl::StartsWith(text, kPrefix);
+}
+
 // Takes as long whatever differs.
 bool SameHash(const std::string& a, const std::string& b) {
   if (a.size() != b.size()) return false;
@@ -41,14 +46,14 @@ DrawnToken DrawToken(base::Random& random, const std::optional<base::OrgId>& org
   return drawn;
 }
 
+std::string TokenId(const std::string& text) {
+  return IsToken(text) ? text.substr(kPrefix.size(), kIdDigits) : text;
+}
+
 absl::StatusOr<Token> Authenticate(Identities& identities, const std::string& text) {
   const absl::Status refused = absl::UnauthenticatedError("token: missing, unknown or revoked");
-  if (text.size() != kPrefix.size() + kIdDigits + kSecretDigits ||
-      !absl::StartsWith(text, kPrefix)) {
-    return refused;
-  }
-  CEDANA_ASSIGN_OR_RETURN(std::optional<Token> token,
-                          identities.FindToken(text.substr(kPrefix.size(), kIdDigits)));
+  if (!IsToken(text)) return refused;
+  CEDANA_ASSIGN_OR_RETURN(std::optional<Token> token, identities.FindToken(TokenId(text)));
   const std::string hash = Sha256(text);
   if (!token.has_value() || !SameHash(token->hash, hash) || token->revoked) return refused;
   return *std::move(token);

@@ -20,6 +20,9 @@ struct DrawnToken {
 // `organisation` absent: an operator's token.
 DrawnToken DrawToken(base::Random& random, const std::optional<base::OrgId>& organisation);
 
+// The id in a token's text, which is what people have at hand; anything else as it is.
+std::string TokenId(const std::string& text);
+
 // The row of a good token; kUnauthenticated for anything else, in the same words.
 absl::StatusOr<Token> Authenticate(Identities& identities, const std::string& text);
 

@@ -1,5 +1,6 @@
 #include "storage/replica/objects.h"
 
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,28 @@ std::span<const uint8_t> Bytes(absl::string_view text) {
 
 absl::Status Differs(const std::string& key, absl::string_view what) {
   return absl::DataLossError(absl::StrCat(key, ": ", what, " is not what was stored"));
+}
+
+// What a Put found in its place. OK: the same bytes; kAlreadyExists: others; kUnavailable: nobody
+// knows, or it is gone again.
+absl::Status Compare(const base::Context& context, objstore::ObjectStore& store,
+                     const objstore::ObjectKey& key, absl::string_view bytes) {
+  absl::string_view left = bytes;
+  bool differs = false;
+  const absl::Status read =
+      store.Get(context, key, 0, std::nullopt, [&](std::span<const uint8_t> piece) -> absl::Status {
+        differs = differs || piece.size() > left.size() ||
+                  std::memcmp(piece.data(), left.data(), piece.size()) != 0;
+        if (differs) return absl::CancelledError("differs");
+        left.remove_prefix(piece.size());
+        return absl::OkStatus();
+      });
+  if (differs || (read.ok() && !left.empty())) {
+    return absl::AlreadyExistsError(absl::StrCat(key.text(), ": something else is there"));
+  }
+  if (read.ok()) return read;
+  return absl::UnavailableError(
+      absl::StrCat(key.text(), ": is there, and cannot be compared: ", read.message()));
 }
 
 }  // namespace
@@ -46,13 +69,10 @@ absl::Status PutOnce(const base::Context& context, const Provider& provider, Hea
                      const std::string& key, absl::string_view bytes,
                      std::optional<uint32_t> crc32c) {
   CEDANA_ASSIGN_OR_RETURN(const auto parsed, objstore::ObjectKey::Parse(key));
-  const absl::Status status =
-      provider.store->Put(context, parsed, Bytes(bytes), {.crc32c = crc32c});
+  absl::Status status = provider.store->Put(context, parsed, Bytes(bytes), {.crc32c = crc32c});
   health.RecordWrite(provider.name, status);
   if (absl::IsAlreadyExists(status)) {
-    const absl::StatusOr<std::string> there =
-        ReadObject(context, *provider.store, key, bytes.size());
-    if (there.ok() && *there == bytes) return absl::OkStatus();
+    status = Compare(context, *provider.store, parsed, bytes);
   }
   return base::Annotate(status, absl::StrCat("provider ", provider.name));
 }

@@ -22,7 +22,8 @@ absl::Duration TransferTime(uint64_t bytes);
 absl::StatusOr<std::string> ReadObject(const base::Context& context, objstore::ObjectStore& store,
                                        const std::string& key, size_t max_bytes);
 
-// Create-only; OK as well when the same bytes are there already (a repeat). kDataLoss when
+// Create-only; OK as well when the same bytes are there already (a repeat). kAlreadyExists: what is
+// there was read and is something else; where it could not be read, kUnavailable. kDataLoss when
 // `crc32c` is given and is not that of `bytes`. Told to the health board.
 absl::Status PutOnce(const base::Context& context, const Provider& provider, HealthBoard& health,
                      const std::string& key, absl::string_view bytes,

@@ -337,8 +337,8 @@ absl::StatusOr<std::vector<PackGrant>> OrgCatalog::GrantUploads(
     return absl::FailedPreconditionError("save: has ended, or its lease has");
   }
   const int64_t expires_ms = vault_.NowMs() + absl::ToInt64Milliseconds(vault_.times.grant);
-  std::vector<ProviderPtr> providers = vault_.providers->Ranked(organisation_, /*writing=*/true);
-  if (providers.size() > kGrantsPerPackMax) providers.resize(kGrantsPerPackMax);
+  const std::vector<ProviderPtr> providers =
+      FirstOfDomains(vault_.providers->Ranked(organisation_, /*writing=*/true), kGrantsPerPackMax);
   std::vector<PackGrant> grants;
   for (const WantedPack& pack : packs) {
     if (pack.bytes == 0 || pack.bytes > base::kPackBytesMax) {

@@ -138,6 +138,61 @@ class PlacementTest : public ::testing::Test {
   Collector collector_;
 };
 
+TEST(GrantUploads, NameTheBestOfEachDomainBeforeASecondOneOfAny) {
+  TestVault test(10);
+  const auto move_to = [&](size_t provider, const std::string& domain) {
+    Provider moved = *test.providers.Find(absl::StrCat("p", provider));
+    moved.domain = domain;
+    test.providers.Put(std::move(moved));
+  };
+  for (size_t i = 0; i < 9; ++i) move_to(i, "one");
+  OrgCatalog catalog(&test.vault, test.organisation);
+  const auto save = base::DrawId<base::SaveId>(base::SystemRandom());
+  const auto checkpoint = base::DrawId<base::CheckpointId>(base::SystemRandom());
+  ASSERT_TRUE(catalog.Begin({}, {save, checkpoint, "a", false}).ok());
+  const auto granted = [&] {
+    Names names;
+    const auto grants =
+        catalog.GrantUploads(save, {{base::DrawId<base::PackId>(base::SystemRandom()), 10, 1}});
+    EXPECT_TRUE(grants.ok()) << grants.status();
+    for (const PackGrant& grant : *grants) names.push_back(grant.provider->name);
+    return names;
+  };
+  EXPECT_EQ(granted(), (Names{"p0", "p1", "p2", "p3", "p4", "p5", "p6", "p9"}));
+  for (size_t i = 1; i < 10; ++i) move_to(i, absl::StrCat("domain-", i));
+  EXPECT_EQ(granted(), (Names{"p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"}));
+}
+
+TEST(PutOnce, SaysThatSomethingElseIsThereOnlyWhenItWasRead) {
+  TestVault test(1);
+  const Provider& p0 = *test.providers.Find("p0");
+  const auto put = [&](absl::string_view bytes) {
+    return PutOnce({}, p0, test.health, "s/a", bytes);
+  };
+  ASSERT_TRUE(put("the same").ok());
+  EXPECT_TRUE(put("the same").ok());
+  for (const char* other : {"the sane", "the same and more", "the"}) {
+    EXPECT_TRUE(absl::IsAlreadyExists(put(other))) << other;
+  }
+  test.stores[0]->Add({.operation = Operation::kGet, .fail = absl::UnavailableError("just now")});
+  EXPECT_TRUE(absl::IsUnavailable(put("the same")));
+  test.stores[0]->Add({.operation = Operation::kGet, .cut_after = 3});
+  EXPECT_TRUE(absl::IsUnavailable(put("the same")));
+  EXPECT_TRUE(put("the same").ok());
+}
+
+TEST(PutManifest, CanBeRepeatedWhereACopyCannotBeReadJustNow) {
+  TestVault test(2);
+  const auto put = [&] {
+    return PutManifest({}, test.vault, "s/a", "manifest", {.copies = 2, .needed = 2}).status();
+  };
+  ASSERT_TRUE(put().ok());
+  test.stores[1]->Add({.operation = Operation::kGet, .fail = absl::UnavailableError("just now")});
+  const absl::Status repeated = put();
+  EXPECT_TRUE(absl::IsUnavailable(repeated)) << repeated;
+  EXPECT_TRUE(put().ok());
+}
+
 TEST_F(PlacementTest, GrantsAreForEveryActiveProviderBestFirst) {
   const transfer::CommitRequest commit = Begin("a");
   EXPECT_EQ(GrantedAt(commit), (Names{"p0", "p1", "p2"}));
@@ -482,6 +537,29 @@ TEST_F(PlacementTest, WhatWasReadAheadIsNotReadAtTheCommit) {
   // Of a save that has ended nothing is read; a provider that vouches is not asked.
   test_.providers.read_backs().Forget("p1");
   EXPECT_EQ(*ReadAheadRound({}, test_.vault), 0u);
+}
+
+TEST_F(PlacementTest, NothingThatLiesThereHoldsUpTheReadingAheadOfOthers) {
+  VouchForNothing(test_);
+  SetPolicy(2, 2);
+  test_.vault.times.read_ahead_save = absl::Milliseconds(200);
+  const transfer::CommitRequest slow = Begin("slow");
+  const transfer::CommitRequest large = Begin("large");
+  const transfer::CommitRequest good = Begin("good");
+  for (const auto* commit : {&slow, &good}) test_.StorePack(commit->save);
+  test_.providers.read_backs().Forget("p1");
+  // Under a grant that binds no size; no pack is so large.
+  const std::vector<uint8_t> huge(base::kPackBytesMax + 1);
+  const auto pack = base::DrawId<base::PackId>(base::SystemRandom());
+  const auto key = objstore::ObjectKey::Parse(PackKey(large.save, pack));
+  ASSERT_TRUE(test_.memories[1]->Put({}, *key, huge, {}).ok());
+  test_.stores[1]->Add({.operation = Operation::kGet,
+                        .prefix = SavePrefix(slow.save),
+                        .times = -1,
+                        .latency = absl::Seconds(20)});
+  const absl::Time begin = absl::Now();
+  EXPECT_EQ(*ReadAheadRound({}, test_.vault), 1u);
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
 }
 
 TEST_F(PlacementTest, AWrongPackThatWasReadAheadIsRefused) {

@@ -144,4 +144,17 @@ size_t CountDomains(const std::vector<ProviderPtr>& providers) {
   return domains.size();
 }
 
+std::vector<ProviderPtr> FirstOfDomains(const std::vector<ProviderPtr>& ranked, size_t count) {
+  std::set<std::string> domains;
+  std::set<size_t> chosen;
+  for (const bool second_ones : {false, true}) {
+    for (size_t i = 0; i < ranked.size() && chosen.size() < count; ++i) {
+      if (domains.insert(ranked[i]->domain).second || second_ones) chosen.insert(i);
+    }
+  }
+  std::vector<ProviderPtr> best;
+  for (const size_t i : chosen) best.push_back(ranked[i]);
+  return best;
+}
+
 }  // namespace cedana::replica

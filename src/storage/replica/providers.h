@@ -81,6 +81,10 @@ class ProviderSet {
 // In how many different failure domains these are.
 size_t CountDomains(const std::vector<ProviderPtr>& providers);
 
+// At most `count` of these, in their order: the first of each failure domain before a second one of
+// any.
+std::vector<ProviderPtr> FirstOfDomains(const std::vector<ProviderPtr>& ranked, size_t count);
+
 // A store that could not be opened: every call answers why.
 std::unique_ptr<objstore::ObjectStore> MakeClosedStore(const absl::Status& why);
 

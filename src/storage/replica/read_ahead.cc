@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
 #include "storage/replica/object_keys.h"
@@ -29,7 +30,10 @@ std::vector<objstore::ObjectInfo> Unread(const base::Context& context, const Vau
   const absl::Status listed =
       ListAll(context, *provider.store, absl::StrCat(SavePrefix(save), "p-"),
               [&](const objstore::ObjectInfo& object) {
-                if (!vault.providers->read_backs().Knows(provider.name, object.key, object.bytes)) {
+                // No pack is larger. Grants that bind no checksum may bind no size either, so
+                // anything can lie there.
+                if (object.bytes <= base::kPackBytesMax &&
+                    !vault.providers->read_backs().Knows(provider.name, object.key, object.bytes)) {
                   unread.push_back(object);
                 }
                 return absl::OkStatus();
@@ -72,7 +76,9 @@ absl::StatusOr<uint64_t> ReadAheadRound(const base::Context& context, const Vaul
   for (const base::SaveId& save : saves) {
     for (const ProviderPtr& provider : providers) {
       CEDANA_RETURN_IF_ERROR(context.Check());
-      read += ReadAll(context, vault, *provider, Unread(context, vault, *provider, save));
+      // What was not read in time is gone on with in the next round.
+      const base::Context bounded = context.WithTimeout(vault.times.read_ahead_save);
+      read += ReadAll(bounded, vault, *provider, Unread(bounded, vault, *provider, save));
     }
   }
   return read;

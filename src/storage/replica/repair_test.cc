@@ -452,5 +452,27 @@ TEST_F(RepairTest, TheWorkersDoAllOfItByThemselves) {
   EXPECT_EQ(DurabilityOf("a"), "fully replicated");
 }
 
+TEST_F(RepairTest, WhatCannotBeComparedIsNotDeleted) {
+  SetPolicy(2, 2);
+  Save("a");
+  const ObjectRef ref = ObjectRef::Pack(test_.organisation, pack_);
+  ASSERT_TRUE(test_.metadata->replication().DropShard(ref, "p1").ok());
+  test_.Darken(2);
+  for (int i = 0; i < 3; ++i) ProbeAll({}, test_.vault);
+  const auto fail = [&](Operation operation, int times) {
+    test_.stores[1]->Add({.operation = operation,
+                          .prefix = key_,
+                          .times = times,
+                          .fail = absl::UnavailableError("just now")});
+  };
+  fail(Operation::kGet, 1);
+  fail(Operation::kDelete, -1);
+  EXPECT_EQ(Round(), 0u);
+  EXPECT_EQ(test_.stores[1]->hits(), 1);  // the look
+  EXPECT_EQ(test_.Keys(1, key_).size(), 1u);
+  ASSERT_TRUE(test_.metadata->replication().MakeDue().ok());
+  EXPECT_EQ(Round(), 1u);
+}
+
 }  // namespace
 }  // namespace cedana::replica

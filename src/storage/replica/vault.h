@@ -24,6 +24,7 @@ struct Times {
   absl::Duration probe_interval = absl::Seconds(3);  // between two probes of a provider
   absl::Duration read_ahead =
       absl::Seconds(1);  // between rounds of read_ahead.h that found nothing
+  absl::Duration read_ahead_save = absl::Seconds(30);  // at most, of one save in one such round
   // Between two trials of what a provider's grants bind (grant_trial.h); the first is soon after
   // the start. Infinite: none.
   absl::Duration grant_trial = absl::Hours(24);
