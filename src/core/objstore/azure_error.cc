@@ -17,8 +17,8 @@ constexpr size_t kCodeBytesMax = 64;
 
 // From the service's lists of common and of blob error codes.
 constexpr ErrorMeaning kMeanings[] = {
-    {"ServerBusy", StatusCode::kUnavailable},
-    {"TooManyRequests", StatusCode::kUnavailable},
+    {"ServerBusy", StatusCode::kUnavailable, true},
+    {"TooManyRequests", StatusCode::kUnavailable, true},
     {"InternalError", StatusCode::kUnavailable},
     {"AccountBeingCreated", StatusCode::kUnavailable},
     // Documented: may or may not have been done.
@@ -93,10 +93,9 @@ absl::Status AzureErrorOf(absl::string_view what, const http::ClientResponse& re
   const StatusCode meaning = known != std::end(kMeanings)
                                  ? known->status
                                  : MeaningOfStatus(response.status, !code.empty());
-  absl::Status status(
-      meaning, absl::StrCat(what, ": HTTP ", response.status, code.empty() ? "" : " ", code));
-  const absl::Duration after = RetryAfterOf(response);
-  return after > absl::ZeroDuration() ? base::WithRetryAfter(std::move(status), after) : status;
+  return WithRetryAfterOf(absl::Status(meaning, absl::StrCat(what, ": HTTP ", response.status,
+                                                             code.empty() ? "" : " ", code)),
+                          response, known != std::end(kMeanings) && known->slow_down);
 }
 
 }  // namespace cedana::objstore

@@ -194,7 +194,7 @@ TEST(AzureError, ReadsTheBodyAndRetryAfter) {
   answer.headers = {{"retry-after", "99999999"}};
   EXPECT_EQ(base::RetryAfter(AzureErrorOf("PUT", answer)), absl::Hours(1));
   answer.headers = {{"retry-after", "soon"}};
-  EXPECT_EQ(base::RetryAfter(AzureErrorOf("PUT", answer)), absl::ZeroDuration());
+  EXPECT_EQ(base::RetryAfter(AzureErrorOf("PUT", answer)), absl::Milliseconds(100));
   // What is no code is not repeated, nor is the message, which quotes what was signed.
   answer.body = "<Error><Code>bad\ncode</Code><Message>sig=SECRET</Message></Error>";
   EXPECT_EQ(AzureErrorOf("PUT", answer).message(), "PUT: HTTP 503");

@@ -18,7 +18,9 @@ absl::StatusOr<Dialect> ParseDialect(absl::string_view name);
 
 // The error that an answer outside 2xx stands for; `what` names the request without its query.
 // Requires: not kDirectory.
-//   throttled, transient  kUnavailable, with the answer's Retry-After (base/status.h)
+//   throttled, transient  kUnavailable, with the answer's Retry-After (base/status.h); one that
+//   asks
+//                         to slow down has one always
 //   denied                kPermissionDenied (also: expired grant, clock skew)
 //   absent                kNotFound            full     kResourceExhausted
 //   exists (create-only)  kAlreadyExists       corrupt  kDataLoss (the store refused a checksum)

@@ -106,7 +106,7 @@ TEST(Dialect, DoesNotTakeAProxysPageForAnAbsence) {
 TEST(Dialect, CarriesRetryAfterInBothForms) {
   const auto after = [](http::Headers headers) {
     return base::RetryAfter(
-        ErrorOfAnswer(Dialect::kS3, "GET x", Answer(503, "SlowDown", std::move(headers))));
+        ErrorOfAnswer(Dialect::kS3, "GET x", Answer(503, "InternalError", std::move(headers))));
   };
   EXPECT_EQ(after({}), absl::ZeroDuration());
   EXPECT_EQ(after({{"retry-after", "7"}}), absl::Seconds(7));
@@ -117,6 +117,21 @@ TEST(Dialect, CarriesRetryAfterInBothForms) {
                    {"retry-after", "Fri, 27 Nov 2026 19:01:00 GMT"}}),
             absl::Seconds(60));
   EXPECT_EQ(after({{"retry-after", "Fri, 27 Nov 2026 19:01:00 GMT"}}), absl::ZeroDuration());
+}
+
+TEST(Dialect, WhatAsksToSlowDownSaysForHowLong) {
+  const auto after = [](Dialect dialect, int status, const std::string& code) {
+    return base::RetryAfter(ErrorOfAnswer(dialect, "GET x", Answer(status, code)));
+  };
+  for (const Dialect dialect : {Dialect::kS3, Dialect::kGcs}) {
+    EXPECT_EQ(after(dialect, 503, "SlowDown"), absl::Milliseconds(100));
+    EXPECT_EQ(after(dialect, 503, "ServiceUnavailable"), absl::ZeroDuration());
+  }
+  EXPECT_EQ(after(Dialect::kAzure, 503, "ServerBusy"), absl::Milliseconds(100));
+  for (const Dialect dialect : {Dialect::kS3, Dialect::kGcs, Dialect::kAzure}) {
+    EXPECT_EQ(after(dialect, 429, ""), absl::Milliseconds(100));
+    EXPECT_EQ(after(dialect, 503, ""), absl::ZeroDuration());
+  }
 }
 
 TEST(Dialect, NamesTheRequestForTheProvidersSupport) {

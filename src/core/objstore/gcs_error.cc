@@ -9,10 +9,10 @@ using absl::StatusCode;
 
 // From Google's "HTTP status and error codes for XML".
 constexpr ErrorMeaning kMeanings[] = {
-    {"SlowDown", StatusCode::kUnavailable},
+    {"SlowDown", StatusCode::kUnavailable, true},
     {"ServiceUnavailable", StatusCode::kUnavailable},
     {"InternalError", StatusCode::kUnavailable},
-    {"RateLimitExceeded", StatusCode::kUnavailable},
+    {"RateLimitExceeded", StatusCode::kUnavailable, true},
     {"RequestTimeout", StatusCode::kUnavailable},
     {"IncompleteBody", StatusCode::kUnavailable},
     {"OperationAborted", StatusCode::kUnavailable},

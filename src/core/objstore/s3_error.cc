@@ -11,16 +11,16 @@ using absl::StatusCode;
 // own.
 constexpr ErrorMeaning kMeanings[] = {
     // Throttled or transient.
-    {"SlowDown", StatusCode::kUnavailable},
-    {"SlowDownRead", StatusCode::kUnavailable},   // MinIO
-    {"SlowDownWrite", StatusCode::kUnavailable},  // MinIO
+    {"SlowDown", StatusCode::kUnavailable, true},
+    {"SlowDownRead", StatusCode::kUnavailable, true},   // MinIO
+    {"SlowDownWrite", StatusCode::kUnavailable, true},  // MinIO
     {"ServiceUnavailable", StatusCode::kUnavailable},
-    {"ServerBusy", StatusCode::kUnavailable},
-    {"Busy", StatusCode::kUnavailable},
-    {"Throttling", StatusCode::kUnavailable},
-    {"ThrottlingException", StatusCode::kUnavailable},
-    {"RequestLimitExceeded", StatusCode::kUnavailable},
-    {"BandwidthLimitExceeded", StatusCode::kUnavailable},
+    {"ServerBusy", StatusCode::kUnavailable, true},
+    {"Busy", StatusCode::kUnavailable, true},
+    {"Throttling", StatusCode::kUnavailable, true},
+    {"ThrottlingException", StatusCode::kUnavailable, true},
+    {"RequestLimitExceeded", StatusCode::kUnavailable, true},
+    {"BandwidthLimitExceeded", StatusCode::kUnavailable, true},
     // "Might not have been processed": a repeat is safe, since uploads are create-only.
     {"InternalError", StatusCode::kUnavailable},
     // The server did not get the body in time; nothing is stored.

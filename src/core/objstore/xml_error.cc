@@ -16,6 +16,7 @@ using absl::StatusCode;
 constexpr size_t kCodeBytesMax = 64;
 constexpr size_t kErrorBytesMax = 64u << 10;
 constexpr absl::Duration kRetryAfterMax = absl::Hours(1);
+constexpr absl::Duration kSlowDownDefault = absl::Milliseconds(100);
 constexpr char kHttpTime[] = "%a, %d %b %Y %H:%M:%S GMT";
 
 bool IsWord(absl::string_view text) {
@@ -61,16 +62,7 @@ StatusCode MeaningOfStatus(const http::ClientResponse& response, bool has_code) 
   return response.status / 100 == 4 ? StatusCode::kInvalidArgument : StatusCode::kInternal;
 }
 
-}  // namespace
-
-std::string XmlErrorCode(const http::ClientResponse& response) {
-  if (response.body.empty() || response.body.size() > kErrorBytesMax) return "";
-  pugi::xml_document document;
-  if (!document.load_buffer(response.body.data(), response.body.size())) return "";
-  const absl::string_view code = document.child("Error").child("Code").text().get();
-  return IsWord(code) ? std::string(code) : "";
-}
-
+// Zero: none, or one that cannot be read.
 absl::Duration RetryAfterOf(const http::ClientResponse& response) {
   const std::string* after = response.Header("retry-after");
   if (after == nullptr) return absl::ZeroDuration();
@@ -89,6 +81,25 @@ absl::Duration RetryAfterOf(const http::ClientResponse& response) {
   return std::clamp(until - now, absl::ZeroDuration(), kRetryAfterMax);
 }
 
+}  // namespace
+
+std::string XmlErrorCode(const http::ClientResponse& response) {
+  if (response.body.empty() || response.body.size() > kErrorBytesMax) return "";
+  pugi::xml_document document;
+  if (!document.load_buffer(response.body.data(), response.body.size())) return "";
+  const absl::string_view code = document.child("Error").child("Code").text().get();
+  return IsWord(code) ? std::string(code) : "";
+}
+
+absl::Status WithRetryAfterOf(absl::Status error, const http::ClientResponse& response,
+                              bool slow_down) {
+  absl::Duration after = RetryAfterOf(response);
+  if (after == absl::ZeroDuration() && (slow_down || response.status == 429)) {
+    after = kSlowDownDefault;
+  }
+  return after > absl::ZeroDuration() ? base::WithRetryAfter(std::move(error), after) : error;
+}
+
 absl::Status XmlErrorOf(absl::string_view what, const http::ClientResponse& response,
                         std::span<const ErrorMeaning> meanings, const char* request_id_header) {
   const std::string code = XmlErrorCode(response);
@@ -100,9 +111,8 @@ absl::Status XmlErrorOf(absl::string_view what, const http::ClientResponse& resp
   if (const std::string* id = response.Header(request_id_header); id != nullptr && IsWord(*id)) {
     absl::StrAppend(&text, " (request ", *id, ")");
   }
-  absl::Status status(meaning, text);
-  const absl::Duration after = RetryAfterOf(response);
-  return after > absl::ZeroDuration() ? base::WithRetryAfter(std::move(status), after) : status;
+  return WithRetryAfterOf(absl::Status(meaning, text), response,
+                          known != meanings.end() && known->slow_down);
 }
 
 }  // namespace cedana::objstore

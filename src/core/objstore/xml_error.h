@@ -14,6 +14,7 @@ namespace cedana::objstore {
 struct ErrorMeaning {
   absl::string_view code;
   absl::StatusCode status;
+  bool slow_down = false;  // it asks for fewer requests
 };
 
 // The answer's code, else empty. Only what looks like a code: messages repeat what was signed.
@@ -25,7 +26,9 @@ std::string XmlErrorCode(const http::ClientResponse& response);
 absl::Status XmlErrorOf(absl::string_view what, const http::ClientResponse& response,
                         std::span<const ErrorMeaning> meanings, const char* request_id_header);
 
-// Zero: none, or one that cannot be read. At most an hour.
-absl::Duration RetryAfterOf(const http::ClientResponse& response);
+// The error with the answer's Retry-After (an hour at most). One that asks to slow down without
+// saying for how long, by its code or by 429, has a tenth of a second.
+absl::Status WithRetryAfterOf(absl::Status error, const http::ClientResponse& response,
+                              bool slow_down);
 
 }  // namespace cedana::objstore

@@ -129,8 +129,8 @@ absl::Status Collector::SweepSave(const base::Context& context, const base::Save
   std::vector<metadata::Chore> owed;
   for (const ProviderPtr& provider : vault_.providers->All()) {
     CEDANA_RETURN_IF_ERROR(context.Check());
-    absl::Status swept = absl::UnavailableError("unhealthy");
-    if (vault_.providers->health().Healthy(provider->name)) {
+    absl::Status swept = absl::UnavailableError("unhealthy, or to be left alone");
+    if (vault_.providers->health().Ready(provider->name)) {
       swept = SweepSaveAt(context.WithTimeout(kSweepTimeout), save, *provider, counts);
       vault_.providers->health().Record(provider->name, swept);
     }
@@ -204,7 +204,7 @@ absl::Status Collector::DeletePacks(const base::Context& context, CollectionCoun
 
 absl::Status Collector::DoChores(const base::Context& context, CollectionCounts* counts) {
   HealthBoard& health = vault_.providers->health();
-  for (const ProviderPtr& provider : vault_.providers->Healthy()) {
+  for (const ProviderPtr& provider : vault_.providers->Ready()) {
     bool more = true;
     while (more) {
       CEDANA_ASSIGN_OR_RETURN(const std::vector<metadata::Chore> chores,

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "core/base/status.h"
+
 namespace cedana::replica {
 namespace {
 
@@ -20,9 +22,15 @@ constexpr double kFailingShare = 0.5;
 // providers that are equally good.
 constexpr absl::Duration kLatencyFloor = absl::Milliseconds(4);
 
-enum class Verdict { kGood, kBad, kNothing };
+// Whoever asks for less is left alone for this long at least: probes come every few seconds.
+constexpr absl::Duration kThrottledMin = absl::Seconds(1);
+
+enum class Verdict { kGood, kThrottled, kBad, kNothing };
 
 Verdict Judge(const absl::Status& status) {
+  if (absl::IsUnavailable(status) && base::RetryAfter(status) > absl::ZeroDuration()) {
+    return Verdict::kThrottled;
+  }
   switch (status.code()) {
     case absl::StatusCode::kOk:
     case absl::StatusCode::kAlreadyExists:
@@ -54,6 +62,13 @@ void HealthBoard::Apply(const std::string& provider, const absl::Status& status)
   absl::MutexLock lock(&mutex_);
   Entry& entry = entries_[provider];
   entry.health.probed = true;
+  if (verdict == Verdict::kThrottled) {
+    // It is alive, which says nothing of what it can do.
+    const absl::Duration wait = std::max(base::RetryAfter(status), kThrottledMin);
+    entry.throttled_until = std::max(entry.throttled_until, clock_.Now() + wait);
+    entry.health.last_error = std::string(status.message());
+    return;
+  }
   if (verdict == Verdict::kBad) {
     entry.successes = 0;
     ++entry.failures;
@@ -154,7 +169,9 @@ ProviderHealth HealthBoard::Of(const std::string& provider) const {
   const auto found = entries_.find(provider);
   if (found == entries_.end()) return {};
   ProviderHealth health = found->second.health;
-  health.full = health.full && clock_.Now() - found->second.full_since < kFullFor;
+  const absl::Time now = clock_.Now();
+  health.full = health.full && now - found->second.full_since < kFullFor;
+  health.throttled = std::max(found->second.throttled_until - now, absl::ZeroDuration());
   return health;
 }
 
@@ -173,7 +190,8 @@ std::pair<int, int> HealthBoard::Rank(const base::OrgId& organisation, const std
       if (age < kLatencyFor) latency = std::max(latency, found->second.latency);
     }
   }
-  const int group = !health.healthy ? 3 : writing && health.full ? 2 : failing ? 1 : 0;
+  const bool better_not = failing || health.throttled > absl::ZeroDuration();
+  const int group = !health.healthy ? 3 : writing && health.full ? 2 : better_not ? 1 : 0;
   return {group, LatencyClass(latency)};
 }
 

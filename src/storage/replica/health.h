@@ -2,7 +2,9 @@
 // clients report are hints about the order, each organisation's for itself.
 //
 // Healthy and unhealthy change with hysteresis: three failures in a row, then two successes in a
-// row. A provider that says it is full is healthy (it reads and deletes), but written to last.
+// row. A provider that says it is full is healthy (it reads and deletes), but written to last. One
+// that asks to slow down (kUnavailable with base::RetryAfter) is healthy too, and left alone for as
+// long as it says: ranked behind others, and nothing of the service's own work is begun there.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +25,10 @@ struct ProviderHealth {
   bool probed = false;  // false: nothing is known yet, which counts as healthy
   bool healthy = true;
   bool full = false;
-  absl::Duration latency;  // of probes, smoothed; zero: none yet
-  absl::Time since;        // of the last change between healthy and unhealthy
-  std::string last_error;  // empty while all is well
+  absl::Duration throttled;  // so long from now it wants to be left alone
+  absl::Duration latency;    // of probes, smoothed; zero: none yet
+  absl::Time since;          // of the last change between healthy and unhealthy
+  std::string last_error;    // empty while all is well
 };
 
 // A client's breaker for a provider: whether it leaves it alone (cedana/remote/breaker.h).
@@ -68,6 +71,11 @@ class HealthBoard {
   bool Healthy(const std::string& provider) const { return Of(provider).healthy; }
   // The worst that clients have told within the last minute. For people.
   ClientBreaker BreakerOf(const std::string& provider) const;
+  // Healthy, and not to be left alone.
+  bool Ready(const std::string& provider) const {
+    const ProviderHealth health = Of(provider);
+    return health.healthy && health.throttled == absl::ZeroDuration();
+  }
   // For the order of placement: less is better. `organisation`: whose hints count.
   std::pair<int, int> Rank(const base::OrgId& organisation, const std::string& provider,
                            bool writing) const;
@@ -78,6 +86,7 @@ class HealthBoard {
     int failures = 0;   // in a row
     int successes = 0;  // in a row
     absl::Time full_since;
+    absl::Time throttled_until;
   };
   struct Hints {
     double failing = 0;  // smoothed share of requests that failed

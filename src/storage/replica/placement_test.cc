@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/time/clock.h"
+#include "core/base/status.h"
 #include "storage/replica/collector.h"
 #include "storage/replica/health.h"
 #include "storage/replica/prober.h"
@@ -61,6 +62,36 @@ TEST_F(HealthTest, AFullProviderIsWrittenToLastForAWhile) {
   EXPECT_TRUE(board_.Of("a").full);
   clock_.Advance(absl::Minutes(1));
   EXPECT_LT(board_.Rank(org, "a", true), board_.Rank(org, "b", true));
+}
+
+TEST_F(HealthTest, WhoAsksToSlowDownIsAliveAndLeftAlone) {
+  const base::OrgId org;
+  const auto slow_down = [](absl::Duration after) {
+    return base::WithRetryAfter(absl::UnavailableError("SlowDown"), after);
+  };
+  Probe("a", absl::OkStatus());
+  Probe("b", absl::OkStatus());
+  for (int i = 0; i < 5; ++i) board_.Record("a", slow_down(absl::Seconds(30)));
+  EXPECT_TRUE(board_.Healthy("a"));
+  EXPECT_FALSE(board_.Ready("a"));
+  EXPECT_EQ(board_.Of("a").throttled, absl::Seconds(30));
+  EXPECT_EQ(board_.Of("a").last_error, "SlowDown");
+  for (const bool writing : {false, true}) {
+    EXPECT_GT(board_.Rank(org, "a", writing), board_.Rank(org, "b", writing));
+  }
+  // A later word does not shorten it.
+  board_.Record("a", slow_down(absl::Milliseconds(100)));
+  clock_.Advance(absl::Seconds(29));
+  EXPECT_FALSE(board_.Ready("a"));
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(board_.Ready("a"));
+  EXPECT_EQ(board_.Rank(org, "a", true), board_.Rank(org, "b", true));
+  // Failures in a row are counted past it.
+  const absl::Status dark = absl::UnavailableError("no route");
+  for (int i = 0; i < 2; ++i) Probe("a", dark);
+  board_.Record("a", slow_down(absl::Seconds(1)));
+  Probe("a", dark);
+  EXPECT_FALSE(board_.Healthy("a"));
 }
 
 TEST_F(HealthTest, AClientsHintsOrderForItsOrganisationOnly) {

@@ -43,6 +43,7 @@ std::vector<std::string> ProbeAll(const base::Context& context, const Vault& vau
   FanOut(context, providers, health, patience, [&](const base::Context& bounded, size_t i) {
     const Provider& provider = *providers[i];
     const ProviderHealth before = health.Of(provider.name);
+    if (before.throttled > absl::ZeroDuration()) return absl::OkStatus();
     const absl::Duration started = vault.clock->Monotonic();
     const auto info = provider.store->Head(bounded, *key);
     const absl::Duration latency = vault.clock->Monotonic() - started;

@@ -127,6 +127,12 @@ std::vector<ProviderPtr> ProviderSet::Healthy() const {
   return healthy;
 }
 
+std::vector<ProviderPtr> ProviderSet::Ready() const {
+  std::vector<ProviderPtr> ready = All();
+  std::erase_if(ready, [&](const ProviderPtr& provider) { return !health_.Ready(provider->name); });
+  return ready;
+}
+
 absl::Status ProviderSet::Ping(const base::Context& context) const {
   absl::Status last = absl::UnavailableError("providers: none");
   CEDANA_ASSIGN_OR_RETURN(const auto key, objstore::ObjectKey::Parse("k/probe"));

@@ -61,11 +61,12 @@ class ProviderSet {
   std::vector<ProviderPtr> All() const;
   // Null when there is none.
   ProviderPtr Find(const std::string& name) const;
-  // Best first: healthy, not reported failing, not full; then the fastest; then the oldest. For
-  // writing: active ones only.
+  // Best first: healthy, not reported failing, not throttling, not full; then the fastest; then the
+  // oldest. For writing: active ones only.
   std::vector<ProviderPtr> Ranked(const base::OrgId& organisation, bool writing) const;
-  // Those of `all` that are healthy, in that order.
+  // Those of `all` that are healthy, in that order; and those of them that need not be left alone.
   std::vector<ProviderPtr> Healthy() const;
+  std::vector<ProviderPtr> Ready() const;
   // At least one answers.
   absl::Status Ping(const base::Context& context) const;
   HealthBoard& health() const { return health_; }

@@ -50,11 +50,13 @@ uint64_t ReadAll(const base::Context& context, const Vault& vault, const Provide
   std::atomic<uint64_t> read = 0;
   const auto work = [&] {
     for (size_t i = next++; i < packs.size() && context.Check().ok(); i = next++) {
+      if (!vault.providers->health().Ready(provider.name)) return;
       const absl::Status status =
           vault.providers->read_backs()
               .Read(context, provider.name, *provider.store, packs[i].key, packs[i].bytes)
               .status();
       if (status.ok()) ++read;
+      if (!absl::IsNotFound(status)) vault.providers->health().Record(provider.name, status);
     }
   };
   {
@@ -68,7 +70,7 @@ uint64_t ReadAll(const base::Context& context, const Vault& vault, const Provide
 }  // namespace
 
 absl::StatusOr<uint64_t> ReadAheadRound(const base::Context& context, const Vault& vault) {
-  std::vector<ProviderPtr> providers = vault.providers->Healthy();
+  std::vector<ProviderPtr> providers = vault.providers->Ready();
   std::erase_if(providers, [](const ProviderPtr& provider) { return !NeedsReading(*provider); });
   uint64_t read = 0;
   if (providers.empty()) return read;

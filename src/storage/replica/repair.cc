@@ -178,8 +178,9 @@ absl::StatusOr<uint64_t> Repairer::Round(const base::Context& context, absl::Dur
         continue;
       }
       const uint32_t doublings = std::min<uint32_t>(debts[i].tries, 10);
-      const absl::Duration wait =
-          std::min(options_.retry * static_cast<double>(1u << doublings), options_.retry_max);
+      const absl::Duration wait = std::max(
+          std::min(options_.retry * static_cast<double>(1u << doublings), options_.retry_max),
+          base::RetryAfter(outcomes[i]));
       CEDANA_RETURN_IF_ERROR(vault_.metadata->replication().Postpone(debts[i], wait));
       absl::MutexLock lock(&mutex_);
       ++counts_.postponed;
@@ -242,7 +243,7 @@ absl::Status Repairer::CheckAcknowledged(const base::Context& context, Work& wor
       continue;
     }
     if (shard.state != ShardState::kAcknowledged ||
-        !vault_.providers->health().Healthy(shard.provider)) {
+        !vault_.providers->health().Ready(shard.provider)) {
       continue;
     }
     const absl::Status seen = Look(context, *provider, work.object);
@@ -282,6 +283,10 @@ absl::StatusOr<std::string> Repairer::ReadGood(const base::Context& context, Wor
   };
   std::stable_partition(holders.begin(), holders.end(), std::not_fn(marked));
   for (const ProviderPtr& provider : holders) {
+    if (vault_.providers->health().Of(provider->name).throttled > absl::ZeroDuration()) {
+      last = NotNow(absl::StrCat("provider ", provider->name, ": wants to be left alone"));
+      continue;
+    }
     const bool was_damaged = marked(provider);
     const ShardName shard{work.object.ref.id, provider->name};
     if (was_damaged && Remembered(shard, kDamagedFor) == DamageVerdict::kDamaged) continue;
@@ -312,17 +317,27 @@ std::vector<ProviderPtr> Repairer::Targets(const Work& work) const {
   std::vector<ProviderPtr> targets =
       vault_.providers->Ranked(work.object.ref.organisation, /*writing=*/true);
   std::erase_if(targets, [&](const ProviderPtr& target) {
-    return covered.contains(target->domain) || !vault_.providers->health().Healthy(target->name);
+    return covered.contains(target->domain) || !vault_.providers->health().Ready(target->name);
   });
   return targets;
+}
+
+absl::Status Repairer::NotNow(absl::string_view what) const {
+  absl::Duration first = absl::InfiniteDuration();
+  for (const ProviderPtr& provider : vault_.providers->Healthy()) {
+    const absl::Duration throttled = vault_.providers->health().Of(provider->name).throttled;
+    if (throttled > absl::ZeroDuration()) first = std::min(first, throttled);
+  }
+  absl::Status status = absl::UnavailableError(what);
+  return first == absl::InfiniteDuration() ? status : base::WithRetryAfter(status, first);
 }
 
 absl::Status Repairer::WriteMissing(const base::Context& context, Work& work) {
   const auto covered = [&] { return work.SoundDomains(*vault_.providers); };
   if (covered().size() >= work.object.copies) return absl::OkStatus();
-  absl::Status last = absl::UnavailableError(
-      absl::StrCat(work.key, ": is in ", covered().size(), " of ", work.object.copies,
-                   " failure domains, and no other is healthy"));
+  absl::Status last =
+      NotNow(absl::StrCat(work.key, ": is in ", covered().size(), " of ", work.object.copies,
+                          " failure domains, and no other is healthy"));
   // A debt may wait for a provider for days: nothing is read while there is nowhere to write it.
   if (Targets(work).empty()) return last;
   CEDANA_ASSIGN_OR_RETURN(const std::string bytes, ReadGood(context, work));
@@ -383,8 +398,8 @@ absl::Status Repairer::RemoveDamaged(const base::Context& context, Work& work) {
     if (shard.state == ShardState::kLive) continue;
     const ProviderPtr provider = vault_.providers->Find(shard.provider);
     if (shard.state == ShardState::kAcknowledged || provider == nullptr ||
-        !vault_.providers->health().Healthy(shard.provider)) {
-      last = absl::UnavailableError(
+        !vault_.providers->health().Ready(shard.provider)) {
+      last = NotNow(
           absl::StrCat("provider ", shard.provider, ": holds a shard that nobody can look at now"));
       continue;
     }

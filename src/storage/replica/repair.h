@@ -94,6 +94,9 @@ class Repairer {
   absl::StatusOr<std::string> ReadGood(const base::Context& context, Work& work);
   // Where it is wanted and can be written now, best first.
   std::vector<ProviderPtr> Targets(const Work& work) const;
+  // The error of what has to wait, with the time after which the first provider that asks to be
+  // left alone may be asked again.
+  absl::Status NotNow(absl::string_view what) const;
   absl::Status CheckAcknowledged(const base::Context& context, Work& work);
   absl::Status WriteMissing(const base::Context& context, Work& work);
   absl::Status WriteShard(const base::Context& context, Work& work, const Provider& target,

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/time/clock.h"
+#include "core/base/status.h"
 #include "core/base/thread.h"
 #include "storage/replica/collector.h"
 #include "storage/replica/prober.h"
@@ -419,6 +420,42 @@ TEST_F(RepairTest, ALargePackIsReadAndWrittenHoweverSlowly) {
     EXPECT_GT(least, absl::Seconds(400)) << name;
     EXPECT_LT(least, absl::Hours(1)) << name;
   }
+}
+
+TEST_F(RepairTest, AProviderThatAsksToSlowDownIsLeftAloneByAllRepair) {
+  SetPolicy(3, 2);
+  test_.Darken(1);
+  for (const char* path : {"a", "b", "c"}) Save(path);
+  BackAgain(1);
+  Repairer one(&test_.vault, {.bytes_per_s = 0, .parallel = 1});
+  test_.stores[1]->Add(
+      {.operation = Operation::kPut,
+       .fail = base::WithRetryAfter(absl::UnavailableError("SlowDown"), absl::Minutes(2))});
+  const int before = test_.stores[1]->operations();
+  EXPECT_EQ(*one.Round({}), 0u);
+  EXPECT_EQ(one.counts().postponed, 3u);
+  EXPECT_EQ(test_.stores[1]->operations(), before + 1);  // the first has heard it for all
+  EXPECT_TRUE(test_.health.Healthy("p1"));
+  ProbeAll({}, test_.vault);
+  EXPECT_EQ(test_.stores[1]->operations(), before + 1);
+  test_.clock.Advance(absl::Minutes(2) - absl::Milliseconds(1));
+  EXPECT_EQ(*one.Round({}), 0u);
+  EXPECT_EQ(one.counts().postponed, 3u);  // nothing was due
+  test_.clock.Advance(absl::Milliseconds(1));
+  EXPECT_EQ(*one.Round({}), 3u);
+}
+
+TEST_F(RepairTest, AThrottlingSourceIsNotRead) {
+  Save("a");
+  ASSERT_TRUE(registry_.Remove("p1", /*lost=*/true).ok());
+  test_.health.Record("p0",
+                      base::WithRetryAfter(absl::UnavailableError("SlowDown"), absl::Minutes(2)));
+  const int before = test_.stores[0]->operations();
+  EXPECT_EQ(Round(), 0u);
+  EXPECT_EQ(test_.stores[0]->operations(), before);
+  EXPECT_EQ(repairer_.counts().damaged_shards + repairer_.counts().missing_shards, 0u);
+  test_.clock.Advance(absl::Minutes(2));
+  EXPECT_EQ(Round(), 1u);
 }
 
 TEST_F(RepairTest, TheRateIsBounded) {

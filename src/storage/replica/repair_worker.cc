@@ -61,7 +61,7 @@ void RepairWorker::Repair() {
 
 void RepairWorker::TryGrantsWhereDue(const base::Context& context,
                                      std::map<std::string, absl::Duration>* due) {
-  for (const ProviderPtr& provider : vault_.providers->Healthy()) {
+  for (const ProviderPtr& provider : vault_.providers->Ready()) {
     absl::Duration& next = (*due)[provider->name];
     const objstore::Capabilities& can = provider->capabilities;
     if (!can.grant_enforces_size && !can.grant_enforces_checksum) continue;
@@ -86,7 +86,7 @@ void RepairWorker::Scrub() {
       const auto before = looked.find(suspect);
       due[suspect] = before == looked.end() ? now : std::max(now, before->second + kSuspicion);
     }
-    for (const ProviderPtr& provider : vault_.providers->Healthy()) {
+    for (const ProviderPtr& provider : vault_.providers->Ready()) {
       const auto [entry, fresh] =
           due.try_emplace(provider->name, now + repairer_.options().scrub_interval);
       if (entry->second > now) continue;

@@ -180,9 +180,9 @@ std::vector<Missed> PutEverywhere(const base::Context& context, const Vault& vau
       FanOut(context, providers, health, vault.times.patience,
              [&](const base::Context& bounded, size_t i) {
                // The unhealthy are not waited for: there is one of these per commit.
-               if (!health.Healthy(providers[i]->name)) {
-                 return absl::UnavailableError(
-                     absl::StrCat("provider ", providers[i]->name, ": is unhealthy"));
+               if (!health.Ready(providers[i]->name)) {
+                 return absl::UnavailableError(absl::StrCat("provider ", providers[i]->name,
+                                                            ": is unhealthy, or to be left alone"));
                }
                return PutOnce(bounded, *providers[i], health, key, bytes);
              });
@@ -200,8 +200,8 @@ absl::Status DeleteEverywhere(const base::Context& context, const Vault& vault,
   const std::vector<absl::Status> statuses =
       FanOut(context, providers, health, vault.times.patience,
              [&](const base::Context& bounded, size_t i) {
-               if (!health.Healthy(providers[i]->name)) {
-                 return absl::UnavailableError("unhealthy");
+               if (!health.Ready(providers[i]->name)) {
+                 return absl::UnavailableError("unhealthy, or to be left alone");
                }
                return DeleteOnce(bounded, *providers[i], health, key);
              });
