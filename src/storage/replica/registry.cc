@@ -44,17 +44,20 @@ absl::Status ProviderRegistry::Register(const ProviderSpec& spec) {
 
 void ProviderRegistry::Open(const metadata::ProviderRow& row) {
   ProviderSpec spec{row.name, row.url, ""};
-  if (absl::StatusOr<std::string> kept =
-          base::ReadFile(CredentialsFile(row.name), kCredentialsBytesMax);
-      kept.ok()) {
+  const std::string file = CredentialsFile(row.name);
+  absl::Status usable;
+  if (absl::StatusOr<std::string> kept = base::ReadFile(file, kCredentialsBytesMax); kept.ok()) {
     spec.credentials = *std::move(kept);
+    usable = base::CheckPrivate(file);
   }
-  absl::StatusOr<Provider> opened = OpenProvider(spec);
+  absl::StatusOr<Provider> opened =
+      usable.ok() ? OpenProvider(spec) : absl::StatusOr<Provider>(usable);
   if (!opened.ok()) {
+    const absl::Status why = opened.status();
     base::LogError("a provider cannot be opened",
-                   {{"provider", row.name}, {"error", opened.status().message()}});
+                   {{"provider", row.name}, {"error", why.message()}});
     opened = Provider{.name = row.name, .url = row.url};
-    opened->store = MakeClosedStore(opened.status());
+    opened->store = MakeClosedStore(why);
     opened->opened = false;
   }
   // The catalog's word: a URL that was changed must not move a provider to another domain.

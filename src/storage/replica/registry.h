@@ -36,7 +36,8 @@ absl::StatusOr<Provider> OpenProvider(const ProviderSpec& spec);
 // Thread-safe.
 class ProviderRegistry {
  public:
-  // `vault` outlives it; credentials are kept in `folder` (mode 0600, NAME.json).
+  // `vault` outlives it; credentials are kept in `folder` (mode 0600, NAME.json; one that others
+  // can read is not used: its provider cannot be opened).
   ProviderRegistry(const Vault* vault, std::string folder)
       : vault_(*vault), folder_(std::move(folder)) {}
 

@@ -79,6 +79,23 @@ TEST_F(RegistryTest, OneThatCannotBeOpenedStopsNobodyAndIsTriedAgain) {
   EXPECT_NE(test_.providers.Find("b")->directory, nullptr);
 }
 
+TEST_F(RegistryTest, ASecretThatOthersCanReadIsNotUsed) {
+  ProviderSpec b = At("b");
+  b.credentials = "{}";
+  ASSERT_TRUE(Load({At("a")}).ok());
+  ASSERT_TRUE(registry_.Add(b).ok());
+  const std::string file = test_.folder / "providers" / "b.json";
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  ASSERT_TRUE(Load({}).ok());
+  EXPECT_FALSE(test_.providers.Find("b")->opened);
+  const absl::Status why =
+      test_.providers.Find("b")->store->Head({}, *objstore::ObjectKey::Parse("k/probe")).status();
+  EXPECT_NE(why.message().find("chmod 600 " + file), std::string::npos) << why;
+  ASSERT_EQ(::chmod(file.c_str(), 0600), 0);
+  registry_.Reopen();
+  EXPECT_TRUE(test_.providers.Find("b")->opened);
+}
+
 TEST_F(RegistryTest, AddsAndRemovesWhileServing) {
   ASSERT_TRUE(Load({At("a")}).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(registry_.Remove("a", true)));
