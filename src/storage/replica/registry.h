@@ -51,6 +51,8 @@ class ProviderRegistry {
                    const std::optional<objstore::Capabilities>& found = std::nullopt);
   // Declares it lost: its shards are written anew elsewhere, nothing of it is read again. Else it
   // is drained: no more written to, read until everything is elsewhere, then forgotten.
+  // kFailedPrecondition: it is the last one, or (drained) an organisation has chosen more `ack`
+  // than there are failure domains without it.
   absl::Status Remove(const std::string& name, bool lost);
   // Forgets a drained provider that nothing needs any more.
   absl::Status Forget(const std::string& name);
@@ -62,6 +64,8 @@ class ProviderRegistry {
   absl::Status Keep(const ProviderSpec& spec) const;
   absl::Status Register(const ProviderSpec& spec);
   void Open(const metadata::ProviderRow& row);
+  // Whether dumps go on without it.
+  absl::Status CheckDrain(const std::string& name);
 
   const Vault& vault_;
   const std::string folder_;

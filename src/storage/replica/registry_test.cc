@@ -119,9 +119,39 @@ TEST_F(RegistryTest, AddsAndRemovesWhileServing) {
   ASSERT_TRUE(registry_.Remove("b", true).ok());
   EXPECT_EQ(Known(), Names{"a"});
   EXPECT_TRUE(absl::IsFailedPrecondition(registry_.Add(b)));
+  EXPECT_NE(::stat((test_.folder / "providers" / "b.json").c_str(), &info), 0);  // nor its secret
   ASSERT_TRUE(Load({At("a"), At("b")}).ok());  // its flag is still there: warned of, not used
   EXPECT_EQ(Known(), Names{"a"});
   EXPECT_TRUE(absl::IsNotFound(registry_.Remove("b", true)));
+}
+
+TEST_F(RegistryTest, ASecretThatComesWithARefusedRowChangesNothing) {
+  ProviderSpec b = At("b");
+  b.credentials = "{}";
+  ASSERT_TRUE(Load({At("a")}).ok());
+  ASSERT_TRUE(registry_.Add(b).ok());
+  ProviderSpec moved = At("b", "?domain=other");
+  moved.credentials = "another";
+  EXPECT_TRUE(absl::IsAlreadyExists(Load({moved})));
+  EXPECT_EQ(*base::ReadFile(test_.folder / "providers" / "b.json"), "{}");
+}
+
+TEST_F(RegistryTest, NoPolicyIsDrainedBelowItsAck) {
+  ASSERT_TRUE(Load({At("a"), At("b"), At("c")}).ok());
+  const auto choose = [&](uint32_t copies, uint32_t ack) {
+    return test_.metadata->providers().SetPolicy(test_.organisation,
+                                                 metadata::Policy{copies, ack, true});
+  };
+  ASSERT_TRUE(choose(3, 3).ok());
+  const absl::Status refused = registry_.Remove("b", /*lost=*/false);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_NE(refused.message().find("organisation one wants ack=3"), std::string::npos) << refused;
+  EXPECT_TRUE(test_.providers.Find("b")->active());
+  ASSERT_TRUE(choose(3, 2).ok());
+  EXPECT_TRUE(registry_.Remove("b", /*lost=*/false).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(registry_.Remove("c", /*lost=*/false)));
+  // What is lost is lost, whatever a policy says.
+  EXPECT_TRUE(registry_.Remove("c", /*lost=*/true).ok());
 }
 
 }  // namespace
