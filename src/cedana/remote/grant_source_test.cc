@@ -388,6 +388,29 @@ TEST_F(GrantSourceTest, AShardThatIsGoneIsTold) {
   EXPECT_EQ(service_.Count("POST /v3/leases/00000000000000000000000000000000/damage"), 1);
 }
 
+// A bucket that is gone and a proxy's page are no missing shards: which shard that is depends on
+// the dialect's words.
+TEST_F(GrantSourceTest, NotEvery404IsAMissingShard) {
+  base::Json grants = *base::ParseJson(GrantsBody(pack_, {"p", "q"}, "GET"));
+  grants["grants"][0]["dialect"] = "s3";
+  service_.On("POST /v3/leases/", {{200, base::DumpJson(grants), {}, Kind::kAnswer}});
+  service_.On("POST /v3/leases/00000000000000000000000000000000/damage",
+              {{200, R"({"verdict": "missing"})", {}, Kind::kAnswer}});
+  const auto told = [&](const std::string& body) {
+    Object("p", {{404, body, {}, Kind::kAnswer}});
+    const int before = service_.Count("POST /v3/leases/00000000000000000000000000000000/damage");
+    {
+      GrantSource source(base::LeaseId(), &api_, client_.get(), &health_, {kRead, kRead}, {});
+      std::vector<uint8_t> out(10);
+      EXPECT_EQ(*source.Read({}, pack_, 0, out, {}), "q");
+    }
+    return service_.Count("POST /v3/leases/00000000000000000000000000000000/damage") - before;
+  };
+  EXPECT_EQ(told("<Error><Code>NoSuchKey</Code></Error>"), 1);
+  EXPECT_EQ(told("<Error><Code>NoSuchBucket</Code></Error>"), 0);
+  EXPECT_EQ(told("<html>no such host</html>"), 0);
+}
+
 TEST_F(GrantSourceTest, AServiceThatIsGoneIsGivenUpInTime) {
   service_.Stop();
   const absl::Duration start = base::SystemClock().Monotonic();

@@ -114,7 +114,6 @@ absl::Status ReadUnderGrant(const base::Context& context, http::Client& client, 
   const int status = response->status;
   if (status != 206 && !(status == 200 && offset == 0)) {
     if (status / 100 == 2) return absl::FailedPreconditionError("the provider ignores ranges");
-    if (status == 404) return absl::NotFoundError("not there");
     return Refusal(grant, "read", *response);
   }
   if (filled == out.size()) return absl::OkStatus();

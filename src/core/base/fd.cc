@@ -71,6 +71,14 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
   }
 }
 
+absl::Status CheckPrivate(const std::string& path) {
+  struct stat file = {};
+  if (::stat(path.c_str(), &file) != 0) return ErrnoStatus(errno, path);
+  if ((file.st_mode & (S_IRWXG | S_IRWXO)) == 0) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat(path, ": others can read this secret: chmod 600 ", path));
+}
+
 absl::Status SyncDir(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) return ErrnoStatus(errno, path);

@@ -46,6 +46,9 @@ absl::Status WriteAll(int fd, absl::string_view bytes);
 absl::StatusOr<size_t> ReadFully(int fd, uint8_t* out, size_t size);
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes = 64 << 20);
+// For files that hold a secret. kPermissionDenied, in one line with what to do, where others than
+// the owner may read it.
+absl::Status CheckPrivate(const std::string& path);
 // Temporary file in the same folder, fsync, rename, fsync of the folder: whole or not at all.
 absl::Status WriteFileAtomic(const std::string& path, absl::string_view bytes, int mode);
 absl::Status MakeDirs(const std::string& path, int mode);

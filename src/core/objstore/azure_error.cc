@@ -93,9 +93,10 @@ absl::Status AzureErrorOf(absl::string_view what, const http::ClientResponse& re
   const StatusCode meaning = known != std::end(kMeanings)
                                  ? known->status
                                  : MeaningOfStatus(response.status, !code.empty());
-  return WithRetryAfterOf(absl::Status(meaning, absl::StrCat(what, ": HTTP ", response.status,
-                                                             code.empty() ? "" : " ", code)),
-                          response, known != std::end(kMeanings) && known->slow_down);
+  const std::string text = absl::StrCat(what, ": HTTP ", response.status, code.empty() ? "" : " ",
+                                        code, RequestText(response, "x-ms-request-id"));
+  return WithRetryAfterOf(absl::Status(meaning, text), response,
+                          known != std::end(kMeanings) && known->slow_down);
 }
 
 }  // namespace cedana::objstore

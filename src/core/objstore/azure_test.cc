@@ -202,6 +202,15 @@ TEST(AzureError, ReadsTheBodyAndRetryAfter) {
   EXPECT_EQ(AzureErrorOf("PUT", answer).message(), "PUT: HTTP 503");
 }
 
+TEST(AzureError, NamesTheRequestForTheProvidersSupport) {
+  const std::string id = "f5e6a7b8-001e-0052-1234-56789a000000";
+  EXPECT_EQ(AzureErrorOf("GET x", Answer(404, "BlobNotFound", {{"x-ms-request-id", id}})).message(),
+            absl::StrCat("GET x: HTTP 404 BlobNotFound (request ", id, ")"));
+  EXPECT_EQ(
+      AzureErrorOf("GET x", Answer(404, "BlobNotFound", {{"x-ms-request-id", "a b\n"}})).message(),
+      "GET x: HTTP 404 BlobNotFound");
+}
+
 TEST(AzureListing, RefusesWhatIsNone) {
   EXPECT_FALSE(ParseAzureListing("", "").ok());
   EXPECT_FALSE(ParseAzureListing("<html>hello</html>", "").ok());

@@ -1,15 +1,19 @@
 #include "core/objstore/credentials.h"
 
 #include <map>
+#include <set>
 
+#include "absl/base/const_init.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
 #include "core/base/environment.h"
 #include "core/base/fd.h"
 #include "core/base/json.h"
+#include "core/base/log.h"
 #include "core/base/status.h"
 
 namespace cedana::objstore {
@@ -108,10 +112,22 @@ absl::StatusOr<Credentials> ParseJsonCredentials(Dialect dialect, const std::str
   return Credentials{};
 }
 
+// Their modes are not always the operator's choice (mounts of secrets, say), so such a file is
+// used, and said once.
+void WarnWhereOthersCanRead(const std::string& path) {
+  const absl::Status status = base::CheckPrivate(path);
+  if (!absl::IsPermissionDenied(status)) return;
+  static absl::Mutex mutex(absl::kConstInit);
+  static auto& said = *new std::set<std::string>();
+  const absl::MutexLock lock(&mutex);
+  if (said.insert(path).second) base::LogWarn("credentials", {{"error", status.message()}});
+}
+
 absl::StatusOr<Credentials> FromFile(Dialect dialect, const std::string& path,
                                      const std::string& profile) {
   const absl::StatusOr<std::string> text = base::ReadFile(path, kFileBytesMax);
   if (!text.ok()) return base::Annotate(text.status(), "credentials");
+  WarnWhereOthersCanRead(path);
   absl::StatusOr<Credentials> credentials = ParseCredentials(dialect, *text, profile);
   if (!credentials.ok()) return base::Annotate(credentials.status(), path);
   return credentials;

@@ -43,6 +43,7 @@ struct Credentials {
 //   GCS    the JSON key file of a service account; GOOGLE_APPLICATION_CREDENTIALS
 //   Azure  JSON {"account", "key"} or {"account", "sas"}; AZURE_STORAGE_ACCOUNT with
 //          AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN
+// A file that others than its owner may read is used, with a warning in the log, once.
 // kUnauthenticated when there are none, kInvalidArgument when they cannot be used; the texts name
 // file, variable or member, never a value.
 absl::StatusOr<Credentials> LoadCredentials(const StoreUrl& url);

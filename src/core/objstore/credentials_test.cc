@@ -1,5 +1,7 @@
 #include "core/objstore/credentials.h"
 
+#include <sys/stat.h>
+
 #include <cstdlib>
 
 #include "absl/strings/match.h"
@@ -47,6 +49,20 @@ aws_access_key_id = AKID
 aws_secret_access_key=S/e+c=ret
 aws_session_token = TOKEN==
 )";
+
+TEST_F(CredentialsTest, SaysOnceThatOthersCanReadAFile) {
+  const std::string url = "s3://b?credentials=" + File(kIni);
+  const auto said = [&] {
+    testing::internal::CaptureStderr();
+    EXPECT_TRUE(Load(url).ok());
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(said(), "");
+  ASSERT_EQ(chmod(path_.c_str(), 0640), 0);
+  const std::string warning = said();
+  EXPECT_TRUE(absl::StrContains(warning, "chmod 600 " + path_)) << warning;
+  EXPECT_EQ(said(), "");
+}
 
 TEST_F(CredentialsTest, ReadsS3FromBothKindsOfFile) {
   auto ini = Load("s3://b?credentials=" + File(kIni));

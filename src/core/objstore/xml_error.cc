@@ -100,6 +100,11 @@ absl::Status WithRetryAfterOf(absl::Status error, const http::ClientResponse& re
   return after > absl::ZeroDuration() ? base::WithRetryAfter(std::move(error), after) : error;
 }
 
+std::string RequestText(const http::ClientResponse& response, const char* request_id_header) {
+  const std::string* id = response.Header(request_id_header);
+  return id != nullptr && IsWord(*id) ? absl::StrCat(" (request ", *id, ")") : "";
+}
+
 absl::Status XmlErrorOf(absl::string_view what, const http::ClientResponse& response,
                         std::span<const ErrorMeaning> meanings, const char* request_id_header) {
   const std::string code = XmlErrorCode(response);
@@ -107,10 +112,8 @@ absl::Status XmlErrorOf(absl::string_view what, const http::ClientResponse& resp
                                   [&](const ErrorMeaning& row) { return row.code == code; });
   const StatusCode meaning =
       known != meanings.end() ? known->status : MeaningOfStatus(response, !code.empty());
-  std::string text = absl::StrCat(what, ": HTTP ", response.status, code.empty() ? "" : " ", code);
-  if (const std::string* id = response.Header(request_id_header); id != nullptr && IsWord(*id)) {
-    absl::StrAppend(&text, " (request ", *id, ")");
-  }
+  const std::string text = absl::StrCat(what, ": HTTP ", response.status, code.empty() ? "" : " ",
+                                        code, RequestText(response, request_id_header));
   return WithRetryAfterOf(absl::Status(meaning, text), response,
                           known != meanings.end() && known->slow_down);
 }

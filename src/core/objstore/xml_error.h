@@ -20,6 +20,9 @@ struct ErrorMeaning {
 // The answer's code, else empty. Only what looks like a code: messages repeat what was signed.
 std::string XmlErrorCode(const http::ClientResponse& response);
 
+// " (request <id>)" by the answer's header of that name; empty without one that looks like an id.
+std::string RequestText(const http::ClientResponse& response, const char* request_id_header);
+
 // The error of an answer outside 2xx: by its code in `meanings`, else by its HTTP status. The text
 // is `what`, the status, the code and the request's id at the provider, and nothing else of the
 // answer. Retry-After is carried along.

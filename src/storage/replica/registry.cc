@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -81,14 +82,55 @@ absl::Status ProviderRegistry::Register(const ProviderSpec& spec, bool must_answ
       Claim(base::Context{}.WithTimeout(kClaimTimeout), vault_, *provider.store, spec.name);
   // One that cannot be asked now is asked before it is used (owner.h).
   if (must_answer || absl::IsAlreadyExists(claimed)) CEDANA_RETURN_IF_ERROR(claimed);
+  // The secret before the row, which could not be opened without; where the catalog does not take
+  // the row, what was there before comes back.
+  const std::string file = CredentialsFile(spec.name);
+  const absl::StatusOr<std::string> before = base::ReadFile(file, kCredentialsBytesMax);
   CEDANA_RETURN_IF_ERROR(Keep(spec));
-  CEDANA_RETURN_IF_ERROR(
-      vault_.metadata->providers().Add(provider.name, provider.url, provider.domain));
+  const absl::Status added =
+      vault_.metadata->providers().Add(provider.name, provider.url, provider.domain);
+  if (added.ok() || spec.credentials.empty()) return added;
+  if (!before.ok()) {
+    ::unlink(file.c_str());
+  } else if (const absl::Status back = base::WriteFileAtomic(file, *before, 0600); !back.ok()) {
+    base::LogError("credentials", {{"provider", spec.name}, {"error", back.message()}});
+  }
+  return added;
+}
+
+absl::Status ProviderRegistry::CheckDrain(const std::string& name) {
+  std::set<std::string> domains;
+  for (const ProviderPtr& one : vault_.providers->All()) {
+    if (one->name != name && one->active()) domains.insert(one->domain);
+  }
+  CEDANA_ASSIGN_OR_RETURN(const auto organisations, vault_.metadata->identities().Organisations());
+  for (const metadata::Organisation& organisation : organisations) {
+    CEDANA_ASSIGN_OR_RETURN(const metadata::Policy policy,
+                            vault_.metadata->providers().PolicyOf(organisation.id));
+    if (!policy.chosen) continue;
+    if (policy.ack > domains.size()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "provider ", name, ": without it there are ", domains.size(),
+          " failure domains, and the policy of organisation ", organisation.name, " wants ack=",
+          policy.ack, ": no dump would succeed; add another first, or change the policy"));
+    }
+    if (policy.copies > domains.size()) {
+      base::LogWarn("a provider stays draining until there are as many failure domains as copies",
+                    {{"provider", name},
+                     {"organisation", organisation.name},
+                     {"copies", policy.copies},
+                     {"domains", domains.size()}});
+    }
+  }
   return absl::OkStatus();
 }
 
 void ProviderRegistry::Open(const metadata::ProviderRow& row) {
-  absl::StatusOr<Provider> opened = OpenProvider(Kept(row));
+  const ProviderSpec spec = Kept(row);
+  const absl::Status usable =
+      spec.credentials.empty() ? absl::OkStatus() : base::CheckPrivate(CredentialsFile(row.name));
+  absl::StatusOr<Provider> opened =
+      usable.ok() ? OpenProvider(spec) : absl::StatusOr<Provider>(usable);
   if (opened.ok()) {
     auto owned = std::make_shared<OwnedStore>(&vault_, row.name, opened->store);
     opened->store = owned;
@@ -171,6 +213,7 @@ absl::Status ProviderRegistry::Remove(const std::string& name, bool lost) {
     return absl::FailedPreconditionError(
         absl::StrCat("provider ", name, ": is the last one; add another first"));
   }
+  if (!lost) CEDANA_RETURN_IF_ERROR(CheckDrain(name));
   const auto state = lost ? metadata::ProviderState::kLost : metadata::ProviderState::kDraining;
   CEDANA_RETURN_IF_ERROR(vault_.metadata->providers().SetState(name, state));
   if (lost) {

@@ -40,7 +40,8 @@ absl::StatusOr<std::string> PlaceOf(const ProviderSpec& spec);
 // Thread-safe.
 class ProviderRegistry {
  public:
-  // `vault` outlives it; credentials are kept in `folder` (mode 0600, NAME.json).
+  // `vault` outlives it; credentials are kept in `folder` (mode 0600, NAME.json; one that others
+  // can read is not used: its provider cannot be opened).
   ProviderRegistry(const Vault* vault, std::string folder)
       : vault_(*vault), folder_(std::move(folder)) {}
 
@@ -55,6 +56,8 @@ class ProviderRegistry {
                    const std::optional<objstore::Capabilities>& found = std::nullopt);
   // Declares it lost: its shards are written anew elsewhere, nothing of it is read again. Else it
   // is drained: no more written to, read until everything is elsewhere, then forgotten.
+  // kFailedPrecondition: it is the last one, or (drained) an organisation has chosen more `ack`
+  // than there are failure domains without it.
   absl::Status Remove(const std::string& name, bool lost);
   // Forgets a drained provider that nothing needs any more.
   absl::Status Forget(const std::string& name);
@@ -69,6 +72,8 @@ class ProviderRegistry {
   // kAlreadyExists: another one has the same place, one inside of it, or one around it.
   absl::Status RequireOwnPlace(const ProviderSpec& spec) const;
   void Open(const metadata::ProviderRow& row);
+  // Whether dumps go on without it.
+  absl::Status CheckDrain(const std::string& name);
 
   const Vault& vault_;
   const std::string folder_;

@@ -79,6 +79,23 @@ TEST_F(RegistryTest, OneThatCannotBeOpenedStopsNobodyAndIsTriedAgain) {
   EXPECT_NE(test_.providers.Find("b")->directory, nullptr);
 }
 
+TEST_F(RegistryTest, ASecretThatOthersCanReadIsNotUsed) {
+  ProviderSpec b = At("b");
+  b.credentials = "{}";
+  ASSERT_TRUE(Load({At("a")}).ok());
+  ASSERT_TRUE(registry_.Add(b).ok());
+  const std::string file = test_.folder / "providers" / "b.json";
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  ASSERT_TRUE(Load({}).ok());
+  EXPECT_FALSE(test_.providers.Find("b")->opened);
+  const absl::Status why =
+      test_.providers.Find("b")->store->Head({}, *objstore::ObjectKey::Parse("k/probe")).status();
+  EXPECT_NE(why.message().find("chmod 600 " + file), std::string::npos) << why;
+  ASSERT_EQ(::chmod(file.c_str(), 0600), 0);
+  registry_.Reopen();
+  EXPECT_TRUE(test_.providers.Find("b")->opened);
+}
+
 TEST_F(RegistryTest, AddsAndRemovesWhileServing) {
   ASSERT_TRUE(Load({At("a")}).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(registry_.Remove("a", true)));
@@ -102,6 +119,7 @@ TEST_F(RegistryTest, AddsAndRemovesWhileServing) {
   ASSERT_TRUE(registry_.Remove("b", true).ok());
   EXPECT_EQ(Known(), Names{"a"});
   EXPECT_TRUE(absl::IsFailedPrecondition(registry_.Add(b)));
+  EXPECT_NE(::stat((test_.folder / "providers" / "b.json").c_str(), &info), 0);  // nor its secret
   ASSERT_TRUE(Load({At("a"), At("b")}).ok());  // its flag is still there: warned of, not used
   EXPECT_EQ(Known(), Names{"a"});
   EXPECT_TRUE(absl::IsNotFound(registry_.Remove("b", true)));
@@ -186,6 +204,35 @@ TEST(PlaceOf, IsOneForAllSpellingsOfAPlace) {
             place("azure://c/x?account=acme"));
   EXPECT_NE(place("azure://c/x?account=one"), place("azure://c/x?account=two"));
   EXPECT_EQ(place("file:///no/../such/"), "file:/such");
+}
+
+TEST_F(RegistryTest, ASecretThatComesWithARefusedRowChangesNothing) {
+  ProviderSpec b = At("b");
+  b.credentials = "{}";
+  ASSERT_TRUE(Load({At("a")}).ok());
+  ASSERT_TRUE(registry_.Add(b).ok());
+  ProviderSpec moved = At("b", "?domain=other");
+  moved.credentials = "another";
+  EXPECT_TRUE(absl::IsAlreadyExists(Load({moved})));
+  EXPECT_EQ(*base::ReadFile(test_.folder / "providers" / "b.json"), "{}");
+}
+
+TEST_F(RegistryTest, NoPolicyIsDrainedBelowItsAck) {
+  ASSERT_TRUE(Load({At("a"), At("b"), At("c")}).ok());
+  const auto choose = [&](uint32_t copies, uint32_t ack) {
+    return test_.metadata->providers().SetPolicy(test_.organisation,
+                                                 metadata::Policy{copies, ack, true});
+  };
+  ASSERT_TRUE(choose(3, 3).ok());
+  const absl::Status refused = registry_.Remove("b", /*lost=*/false);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_NE(refused.message().find("organisation one wants ack=3"), std::string::npos) << refused;
+  EXPECT_TRUE(test_.providers.Find("b")->active());
+  ASSERT_TRUE(choose(3, 2).ok());
+  EXPECT_TRUE(registry_.Remove("b", /*lost=*/false).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(registry_.Remove("c", /*lost=*/false)));
+  // What is lost is lost, whatever a policy says.
+  EXPECT_TRUE(registry_.Remove("c", /*lost=*/true).ok());
 }
 
 }  // namespace
