@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
@@ -62,6 +63,11 @@ class PlainTransport final : public Transport {
     return absl::OkStatus();
   }
 
+  void JudgeStalls(absl::Duration ask_every, std::function<absl::Status()> judge) override {
+    ask_every_ = ask_every;
+    judge_ = std::move(judge);
+  }
+
   bool PeerGone() override {
     pollfd entry{fd_, POLLRDHUP, 0};
     return ::poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
@@ -70,16 +76,20 @@ class PlainTransport final : public Transport {
  private:
   absl::Status Await(short events) {
     pollfd entry{fd_, events, 0};
-    const int64_t timeout_ms =
-        std::clamp<int64_t>(absl::ToInt64Milliseconds(timeout_), 1, INT32_MAX);
+    const absl::Duration step = judge_ ? ask_every_ : timeout_;
+    const int64_t step_ms = std::clamp<int64_t>(absl::ToInt64Milliseconds(step), 1, INT32_MAX);
     while (true) {
-      const int ready = ::poll(&entry, 1, static_cast<int>(timeout_ms));
+      const int ready = ::poll(&entry, 1, static_cast<int>(step_ms));
       if (ready > 0) return absl::OkStatus();
-      if (ready == 0) {
+      if (ready < 0) {
+        if (errno != EINTR) return base::ErrnoStatus(errno, "poll");
+        continue;
+      }
+      if (!judge_) {
         return absl::DeadlineExceededError(
             absl::StrCat("no byte moved for ", absl::FormatDuration(timeout_)));
       }
-      if (errno != EINTR) return base::ErrnoStatus(errno, "poll");
+      CEDANA_RETURN_IF_ERROR(judge_());
     }
   }
 
@@ -90,6 +100,8 @@ class PlainTransport final : public Transport {
 
   const int fd_;
   const absl::Duration timeout_;
+  absl::Duration ask_every_;
+  std::function<absl::Status()> judge_;
 };
 
 }  // namespace

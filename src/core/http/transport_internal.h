@@ -1,8 +1,10 @@
 // What a worker thread does with a connection: blocking reads and writes that end when nothing
-// moves for the server's io_timeout. Two kinds: plain TCP, and TLS on top of it.
+// moves for the server's io_timeout, or when the handler says so. Two kinds: plain TCP, and TLS on
+// top of it.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -15,7 +17,7 @@ namespace cedana::http {
 class TlsSession;
 
 // Used by one thread at a time. Errors: kUnavailable (connection lost), kDeadlineExceeded (no byte
-// moved for the timeout).
+// moved for the timeout), those of a judge.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -23,6 +25,8 @@ class Transport {
   virtual absl::StatusOr<size_t> Read(std::span<uint8_t> out) = 0;
   // All pieces, in order, at most 4 of them.
   virtual absl::Status Write(std::span<const absl::string_view> pieces) = 0;
+  // As Exchange::JudgeStalls.
+  virtual void JudgeStalls(absl::Duration ask_every, std::function<absl::Status()> judge) = 0;
   // The peer closed its side, or the connection is broken. Does not block.
   virtual bool PeerGone() = 0;
 };
