@@ -69,7 +69,7 @@ absl::Status GetMetrics(Call& call, const ServiceParts& parts) {
   one("cedana_storage_debt_manifests", "gauge", "Manifests with fewer copies than wanted",
       owed("manifests"));
   one("cedana_storage_debt_bytes", "gauge", "Bytes of the packs that are owed", owed("bytes"));
-  one("cedana_storage_debt_endangered", "gauge", "Owed objects that one failure domain has",
+  one("cedana_storage_debt_endangered", "gauge", "Owed objects in fewer failure domains than ack",
       owed("endangered"));
   one("cedana_storage_lost_objects", "gauge", "Objects that can be read nowhere", owed("lost"));
   one("cedana_storage_debt_oldest_age_seconds", "gauge", "Of the oldest debt",

@@ -67,7 +67,7 @@ void PrintDebt(const Json& debt) {
     std::printf("debt: none, everything is fully replicated\n");
     return;
   }
-  std::printf("debt: %s packs (%s), %s manifests; in one place only: %s, lost: %s; oldest %lld s\n",
+  std::printf("debt: %s packs (%s), %s manifests; endangered: %s, lost: %s; oldest %lld s\n",
               Count(debt, "packs").c_str(), Size(debt, "bytes").c_str(),
               Count(debt, "manifests").c_str(), Count(debt, "endangered").c_str(),
               Count(debt, "lost").c_str(),

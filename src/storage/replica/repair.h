@@ -53,8 +53,8 @@ class Repairer {
  public:
   Repairer(const Vault* vault, const RepairOptions& options);
 
-  // Pays what is due, the most endangered first, until nothing is or `at_most` is over (what was
-  // begun is ended); returns how many objects are full again. Errors are the catalog's or the
+  // Pays what is due, what has the fewest copies first, until nothing is or `at_most` is over (what
+  // was begun is ended); returns how many objects are full again. Errors are the catalog's or the
   // context's only.
   absl::StatusOr<uint64_t> Round(const base::Context& context,
                                  absl::Duration at_most = absl::InfiniteDuration());
