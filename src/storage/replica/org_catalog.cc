@@ -219,6 +219,11 @@ absl::StatusOr<std::string> OrgCatalog::ReadManifestFrom(const base::Context& co
   }
   if (listed) {
     base::LogWarn("a manifest is damaged", {{"provider", provider.name}, {"key", key}});
+    if (bytes.ok()) {
+      vault_.providers->findings().Damaged();
+    } else {
+      vault_.providers->findings().Missing();
+    }
     mark(metadata::ShardState::kDamaged);
   }
   if (!bytes.ok()) return base::Annotate(bytes.status(), absl::StrCat("provider ", provider.name));

@@ -15,6 +15,7 @@
 #include "core/objstore/object_store.h"
 #include "storage/metadata/providers.h"
 #include "storage/replica/health.h"
+#include "storage/replica/findings.h"
 #include "storage/replica/read_backs.h"
 
 namespace cedana::replica {
@@ -68,10 +69,15 @@ class ProviderSet {
   HealthBoard& health() const { return health_; }
   ReadBacks& read_backs() { return read_backs_; }
 
+  Findings& findings() { return findings_; }
+  // Whether its commit records were compared with the catalog since the start (lost_commits.h).
+  bool Compared(const std::string& name) const;
+  void SetCompared(const std::string& name);
  private:
   HealthBoard& health_;
   ReadBacks read_backs_;
   mutable absl::Mutex mutex_;
+  Findings findings_;
   std::vector<ProviderPtr> providers_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -41,8 +41,8 @@ struct RepairCounts {
   uint64_t postponed = 0;  // tries that failed
   uint64_t written_shards = 0;
   uint64_t written_bytes = 0;
-  uint64_t damaged_shards = 0;  // found
-  uint64_t missing_shards = 0;  // found
+  uint64_t damaged_shards = 0;  // found by whomever (findings.h)
+  uint64_t missing_shards = 0;
 };
 
 enum class DamageVerdict { kSound, kDamaged, kMissing, kUnreachable };

@@ -259,6 +259,7 @@ TEST_F(RepairTest, AnEmptiedBucketIsFilledAgain) {
   ASSERT_TRUE(counts.ok()) << counts.status();
   EXPECT_EQ(counts->missing, 4u);
   EXPECT_EQ(counts->records, 2u);
+  EXPECT_EQ(repairer_.counts().missing_shards, 4u);
   EXPECT_EQ(DurabilityOf("a"), "endangered");
   EXPECT_EQ(Round(), 2u);  // the manifests are in two other domains
   ASSERT_TRUE(collector_.DoChores({}).ok());
@@ -286,6 +287,7 @@ TEST_F(RepairTest, AScrubFindsWrongSizesAndDeletesOldStraysOnly) {
   auto counts = ScrubProvider({}, test_.vault, *test_.providers.Find("p1"), {});
   ASSERT_TRUE(counts.ok()) << counts.status();
   EXPECT_EQ(counts->damaged, 1u);
+  EXPECT_EQ(repairer_.counts().damaged_shards, 1u);
   EXPECT_EQ(counts->strays, 0u);  // too young
   EXPECT_EQ(Round(), 1u);
   EXPECT_EQ(BytesAt(1), "a pack");
@@ -318,6 +320,7 @@ TEST_F(RepairTest, ADamagedManifestIsReplacedAfterAReader) {
   Overwrite(0, "manifesto");
   const auto lease = base::DrawId<base::LeaseId>(base::SystemRandom());
   EXPECT_EQ(catalog_.Open({}, "a", lease)->manifest, "manifest");
+  EXPECT_EQ(repairer_.counts().damaged_shards, 1u);
   EXPECT_EQ(Owed(), 1u);
   EXPECT_EQ(Round(), 1u);
   EXPECT_EQ(BytesAt(0), "none");  // there are two good ones elsewhere

@@ -109,7 +109,13 @@ class Pass {
                                    : catalog.DropShard(shard.ref, provider_.name);
     if (absl::IsNotFound(noted)) return absl::OkStatus();  // deleted meanwhile
     CEDANA_RETURN_IF_ERROR(noted);
-    ++(state.has_value() ? counts_.damaged : counts_.missing);
+    if (state.has_value()) {
+      ++counts_.damaged;
+      vault_.providers->findings().Damaged();
+    } else {
+      ++counts_.missing;
+      vault_.providers->findings().Missing();
+    }
     return absl::OkStatus();
   }
 
