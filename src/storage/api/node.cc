@@ -16,6 +16,7 @@
 #include "storage/api/service.h"
 #include "storage/metadata/tokens.h"
 #include "storage/replica/collector.h"
+#include "storage/replica/lost_commits.h"
 #include "storage/replica/prober.h"
 #include "storage/replica/read_ahead.h"
 #include "storage/replica/registry.h"
@@ -74,6 +75,7 @@ class RunningNode : public Node {
       base::LogWarn("a provider lacks organisation keys", {{"error", spread.message()}});
     }
     collector_ = std::make_unique<replica::Collector>(&vault_);
+    replica::CompareAllRecords({}, vault_);
     repairer_ = std::make_unique<replica::Repairer>(&vault_, options_.repair);
     service_ = std::make_unique<Service>(
         ServiceParts{&vault_, collector_.get(), repairer_.get(), registry_.get()});

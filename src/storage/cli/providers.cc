@@ -233,3 +233,7 @@ absl::Status Repair(const AdminOptions& options, bool scrub) {
 }
 
 }  // namespace cedana::cli
+    if (base::IntOr(counts, "spared", 0) > 0) {
+      std::printf("%s: %s objects of commits that the catalog does not know, kept\n", name.c_str(),
+                  Count(counts, "spared").c_str());
+    }

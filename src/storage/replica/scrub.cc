@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
+#include "storage/replica/lost_commits.h"
 #include "storage/replica/object_keys.h"
 #include "storage/replica/objects.h"
 
@@ -137,6 +138,11 @@ class Pass {
     } else {
       return absl::OkStatus();
     }
+    CEDANA_ASSIGN_OR_RETURN(const bool lost, lost_commits_.MayOwn(context, *save));
+    if (lost) {
+      ++counts_.spared;
+      return absl::OkStatus();
+    }
     CEDANA_RETURN_IF_ERROR(DeleteOnce(context, provider_, vault_.providers->health(), key));
     ++counts_.strays;
     return absl::OkStatus();
@@ -181,6 +187,7 @@ class Pass {
   const Provider& provider_;
   const absl::Duration pause_;
   ScrubCounts counts_;
+  LostCommits lost_commits_{&vault_};
 };
 
 }  // namespace
@@ -192,12 +199,13 @@ absl::StatusOr<ScrubCounts> ScrubProvider(const base::Context& context, const Va
     vault.providers->health().Record(provider.name, counts.status());
     return base::Annotate(counts.status(), absl::StrCat("provider ", provider.name));
   }
-  if (counts->missing + counts->damaged + counts->strays + counts->records > 0) {
+  if (counts->missing + counts->damaged + counts->strays + counts->spared + counts->records > 0) {
     base::LogWarn("a provider's listing differs from the catalog", {{"provider", provider.name},
                                                                     {"shards", counts->shards},
                                                                     {"missing", counts->missing},
                                                                     {"damaged", counts->damaged},
                                                                     {"strays", counts->strays},
+                                                                    {"spared", counts->spared},
                                                                     {"records", counts->records}});
   }
   return counts;
