@@ -110,8 +110,10 @@ absl::Status SendRanged(
   bool whole = false;
   CEDANA_ASSIGN_OR_RETURN(const bool answered, AnswerConditions(call, etag, &whole));
   if (answered) return absl::OkStatus();
+  // Only a GET has ranges (RFC 9110, 14.2).
+  const bool head = call.request().method == "HEAD";
   const absl::StatusOr<ByteRange> range =
-      ParseRange(whole ? nullptr : call.request().Header("range"), size);
+      ParseRange(whole || head ? nullptr : call.request().Header("range"), size);
   if (!range.ok()) {
     return call.Send(416, {{"Content-Range", absl::StrCat("bytes */", size)}, {"ETag", etag}}, "");
   }
@@ -119,7 +121,7 @@ absl::Status SendRanged(
   headers.emplace_back("Content-Type", type);
   headers.emplace_back("ETag", etag);
   CEDANA_RETURN_IF_ERROR(call.Start(range->partial ? 206 : 200, headers, range->length));
-  if (call.request().method == "HEAD") return call.Finish();
+  if (head) return call.Finish();
   Sender send(call, clock);
   FunctionSink sink([&send](std::span<const uint8_t> bytes) { return send(bytes); });
   // Not finished on an error: the connection is cut, so that a part is never taken for the whole.
