@@ -28,7 +28,8 @@ namespace cedana::api {
 namespace {
 
 constexpr char kDefaultOrganisation[] = "default";
-// Requests handled at once. Each upload holds 1 MiB and mostly waits for client or disk.
+// Requests handled at once beside those of bulk_slots.h. Each upload to a directory provider holds
+// 1 MiB and mostly waits for client or disk.
 constexpr int kWorkers = 64;
 
 bool IsLoopback(const std::string& address) {
@@ -74,14 +75,17 @@ class RunningNode : public Node {
     if (const absl::Status spread = replica::SpreadKeys({}, vault_); !spread.ok()) {
       base::LogWarn("a provider lacks organisation keys", {{"error", spread.message()}});
     }
-    collector_ = std::make_unique<replica::Collector>(&vault_);
     replica::CompareAllRecords({}, vault_);
+    collector_ = std::make_unique<replica::Collector>(&vault_);
     repairer_ = std::make_unique<replica::Repairer>(&vault_, options_.repair);
     service_ = std::make_unique<Service>(
-        ServiceParts{&vault_, collector_.get(), repairer_.get(), registry_.get()});
+        ServiceParts{&vault_, collector_.get(), repairer_.get(), registry_.get()}, options_.bulk);
+    // However many of them transfer, or wait to, others are served.
+    const int workers = options_.bulk.shares + options_.bulk.waiting + kWorkers;
     CEDANA_ASSIGN_OR_RETURN(server_, http::Server::Start({.address = options_.address,
                                                           .port = options_.port,
-                                                          .workers = kWorkers,
+                                                          .workers = workers,
+                                                          .io_timeout = options_.io_timeout,
                                                           .tls_cert_file = options_.tls_cert_file,
                                                           .tls_key_file = options_.tls_key_file},
                                                          [this](http::Exchange& exchange) {

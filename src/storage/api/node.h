@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "storage/api/bulk_slots.h"
 #include "storage/replica/registry.h"
 #include "storage/replica/repair.h"
 #include "storage/replica/vault.h"
@@ -28,9 +30,11 @@ struct NodeOptions {
   std::vector<replica::ProviderSpec> providers;
   replica::Times times;
   replica::RepairOptions repair;
-  std::string master_key_file;                // empty: DIR/keys/master
-  std::optional<std::string> master_key_hex;  // before the file
-  base::Clock* clock = nullptr;               // null: the system's; tests bring their own
+  BulkLimits bulk;                                // of transfers over /v2
+  absl::Duration io_timeout = absl::Seconds(60);  // of all others, without a byte
+  std::string master_key_file;                    // empty: DIR/keys/master
+  std::optional<std::string> master_key_hex;      // before the file
+  base::Clock* clock = nullptr;                   // null: the system's; tests bring their own
 };
 
 class Node {

