@@ -59,6 +59,12 @@ TEST_F(CliTest, AdministersARunningService) {
   EXPECT_EQ(Call("GET", "/v2/user", {}, token).status, 401);
   EXPECT_TRUE(absl::StrContains(Admin({"token", "list"}).out, "revoked"));
   EXPECT_TRUE(absl::StrContains(Admin({"collect"}).out, "deleted_packs=0"));
+  const std::string status = Admin({"status"}).out;
+  EXPECT_TRUE(absl::StrContains(status, "debt: none")) << status;
+  EXPECT_TRUE(
+      absl::StrContains(status, "repair since the start: 0 objects, 0 copies (0 B) written"))
+      << status;
+  EXPECT_TRUE(absl::StrContains(status, "found 0 damaged, 0 missing")) << status;
 }
 
 TEST_F(CliTest, SendsTheTokenToNoOtherMachineWithoutTls) {

@@ -74,6 +74,15 @@ void PrintDebt(const Json& debt) {
               static_cast<long long>(base::IntOr(debt, "oldest_age_ms", 0) / 1000));
 }
 
+void PrintRepair(const Json& repair) {
+  std::printf(
+      "repair since the start: %s objects, %s copies (%s) written, %s tries put off; found "
+      "%s damaged, %s missing\n",
+      Count(repair, "paid").c_str(), Count(repair, "written_shards").c_str(),
+      Size(repair, "written_bytes").c_str(), Count(repair, "postponed").c_str(),
+      Count(repair, "damaged_shards").c_str(), Count(repair, "missing_shards").c_str());
+}
+
 }  // namespace
 
 absl::Status AddProvider(const AdminOptions& options, const ProviderArguments& arguments) {
@@ -196,6 +205,7 @@ absl::Status ShowStatus(const AdminOptions& options) {
     std::printf("%s: %s\n", Text(row, "name").c_str(), Text(row, "error").c_str());
   }
   PrintDebt(base::Member(status, "debt"));
+  PrintRepair(base::Member(status, "repair"));
   return absl::OkStatus();
 }
 
@@ -226,6 +236,10 @@ absl::Status Repair(const AdminOptions& options, bool scrub) {
     std::printf("%s: %s shards compared, %s missing, %s damaged, %s strays deleted\n", name.c_str(),
                 Count(counts, "shards").c_str(), Count(counts, "missing").c_str(),
                 Count(counts, "damaged").c_str(), Count(counts, "strays").c_str());
+    if (base::IntOr(counts, "spared", 0) > 0) {
+      std::printf("%s: %s objects of commits that the catalog does not know, kept\n", name.c_str(),
+                  Count(counts, "spared").c_str());
+    }
   }
   std::printf("repaired: %s\n", Count(answer, "paid").c_str());
   PrintDebt(base::Member(answer, "debt"));
@@ -233,7 +247,3 @@ absl::Status Repair(const AdminOptions& options, bool scrub) {
 }
 
 }  // namespace cedana::cli
-    if (base::IntOr(counts, "spared", 0) > 0) {
-      std::printf("%s: %s objects of commits that the catalog does not know, kept\n", name.c_str(),
-                  Count(counts, "spared").c_str());
-    }
