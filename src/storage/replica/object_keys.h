@@ -3,7 +3,7 @@
 //   s/<save>/p-<pack>          packs            s/<save>/m-<checkpoint>   manifest
 //   c/<organisation>/<20 digits of the sequence>                          commit records
 //   k/<organisation>          its key, wrapped
-//   t/<random>                 what `provider test` writes, and deletes again
+//   x/probe-<random>           what `provider test` writes, and deletes again
 #pragma once
 
 #include <cstdint>
