@@ -53,6 +53,50 @@ peak_kib() { sed -n 's/^VmHWM:\s*\([0-9]*\) kB/\1/p' "/proc/$STORAGE_PID/status"
   [[ $("$CLIENT" get ci/cut.tar) == whole ]]
 }
 
+# interleave FILE…: writes random bytes to all of them in turn, but to the first one only at both ends
+interleave() {
+  local -a out
+  local i round fd
+  for ((i = 1; i <= $#; i++)); do
+    exec {fd}>"${!i}"
+    out+=("$fd")
+  done
+  for ((round = 0; round < 24; round++)); do
+    for ((i = 1; i < $#; i++)); do head -c 1M /dev/urandom >&"${out[i]}"; done
+    ((round % 23)) || echo "small files" >&"${out[0]}"
+  done
+}
+
+@test "the streams of a dump go up and come down at once, whoever is silent" {
+  local i pid
+  local -a up=() down=() pids=()
+  start_storage
+  for i in {0..7}; do
+    up+=("$T/up-$i")
+    mkfifo "$T/up-$i"
+    tee "$T/sent-$i" <"$T/up-$i" | "$CLIENT" put "ci/dump-1/img-$i.lz4" 3>&- &
+    pids+=($!)
+  done
+  timeout 60 bash -c "$(declare -f interleave); interleave \"\$@\"" interleave "${up[@]}"
+  for pid in "${pids[@]}"; do wait "$pid"; done
+  [[ $("$CLIENT" list ci/dump-1 | wc -l) -eq 8 ]]
+  # Two restores of it, read in turn: each piece is wanted before the next one of another stream.
+  pids=()
+  for i in {0..15}; do
+    mkfifo "$T/down-$i"
+    "$CLIENT" get "ci/dump-1/img-$((i % 8)).lz4" >"$T/down-$i" 3>&- &
+    pids+=($!)
+    exec {fd}<"$T/down-$i"
+    down+=("$fd")
+  done
+  for ((i = 0; i < 24 * 16; i++)); do timeout 20 head -c 1M <&"${down[i % 16]}" >>"$T/got-$((i % 16))"; done
+  for ((i = 0; i < 16; i++)); do
+    cat <&"${down[i]}" >>"$T/got-$i"
+    cmp "$T/sent-$((i % 8))" "$T/got-$i"
+  done
+  for pid in "${pids[@]}"; do wait "$pid"; done
+}
+
 # unpack SUFFIX: stdin to a folder, by the standard tools
 unpack() {
   mkdir "$T/images$1"

@@ -22,6 +22,7 @@ inline constexpr int kPipeBytes = 1 << 20;                 // 8 MiB measured slo
 inline constexpr size_t kSecondReadsBytesMax = 16u << 20;  // answers of hedged reads, each restore
 inline constexpr size_t kMemoryLimitDefaultMiB = 256;
 inline constexpr size_t kMemoryLimitMinMiB = 128;
+inline constexpr size_t kMemoryOneFileMinMiB = 32;      // of a save or restore of one image file
 inline constexpr size_t kJsonBodyBytesMax = 64u << 20;  // commit of 1 TB: 30,000 packs, some 5 MB
 // Copying, writing and comparing JSON takes stack for each level; what we write ourselves has
 // under 10.

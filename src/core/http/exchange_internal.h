@@ -6,8 +6,10 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "core/http/server.h"
 #include "core/http/transport_internal.h"
@@ -53,6 +55,9 @@ class ServerExchange final : public Exchange {
   absl::Status Write(std::span<const uint8_t> bytes) override;
   absl::Status Finish() override;
   void Cut() override;
+  void JudgeStalls(absl::Duration ask_every, std::function<absl::Status()> judge) override {
+    transport_.JudgeStalls(ask_every, std::move(judge));
+  }
   bool cancelled() const override;
 
   bool started() const { return state_ != State::kIdle; }

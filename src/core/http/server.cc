@@ -305,6 +305,7 @@ ServerExchange::Next ServerImpl::Handle(Connection& connection, Parser& parser,
   } catch (...) {
     failure = "unknown exception";
   }
+  transport->JudgeStalls({}, nullptr);  // it is the handler's, which has ended
   if (!failure.empty()) {
     base::LogError("request failed", {{"method", exchange.request().method},
                                       {"path", Beginning(exchange.request().path)},

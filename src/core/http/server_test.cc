@@ -386,6 +386,41 @@ TEST(Server, KeepsWorkersForWhatIsNoBulk) {
   EXPECT_LE(most, 2);
 }
 
+TEST(Server, LetsTheHandlerJudgeAPeerThatDoesNotMove) {
+  std::atomic<int> asked{0};
+  std::atomic<int> asked_max{20};  // twice the timeout
+  absl::Status wrote;
+  absl::Notification done;
+  const auto server = Serve(
+      [&](Exchange& exchange) {
+        exchange.JudgeStalls(absl::Milliseconds(10), [&]() -> absl::Status {
+          if (++asked < asked_max) return absl::OkStatus();
+          return absl::DeadlineExceededError("enough");
+        });
+        if (exchange.request().method == "PUT") return Echo(exchange);
+        std::vector<uint8_t> buffer(1 << 20);
+        ASSERT_TRUE(exchange.Start(200, {}, std::nullopt).ok());
+        while (wrote.ok()) wrote = exchange.Write(buffer);
+        done.Notify();
+      },
+      {.io_timeout = absl::Milliseconds(100)});
+  RawPeer slow = RawPeer::Connect(server->port());
+  slow.Send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
+  while (asked < 15) absl::SleepFor(absl::Milliseconds(1));
+  slow.Send("def");
+  EXPECT_TRUE(absl::EndsWith(slow.ReadUntil("[abcdef]"), "[abcdef]"));
+  asked = 0;
+  const std::string answer =
+      Ask(server->port(), "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
+  EXPECT_TRUE(absl::EndsWith(answer, "enough")) << answer;
+  asked = 0;
+  RawPeer deaf = RawPeer::Connect(server->port());
+  deaf.Send(kGet);
+  done.WaitForNotification();
+  EXPECT_EQ(wrote.message(), "enough") << wrote;
+  EXPECT_EQ(asked, asked_max);
+}
+
 TEST(Server, TellsTheHandlerThatThePeerIsGone) {
   absl::Notification begun;
   absl::Notification seen;

@@ -3,6 +3,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
 #include "core/http/tls_internal.h"
@@ -11,6 +12,8 @@ namespace cedana::http {
 namespace {
 
 constexpr char kProtocol[] = "\x08http/1.1";  // as ALPN spells it
+// A pair that did not work is read again no more often, whoever connects.
+constexpr absl::Duration kTryAgain = absl::Seconds(1);
 
 // Clients that would rather speak HTTP/2 learn at once that it is 1.1 here.
 int ChooseProtocol(SSL*, const unsigned char** out, unsigned char* out_size,
@@ -23,15 +26,6 @@ int ChooseProtocol(SSL*, const unsigned char** out, unsigned char* out_size,
 
 // Nobody sits at a terminal to type a key's password.
 int NoPassword(char*, int, int, void*) { return -1; }
-
-void Put(const std::string& file, int64_t out[4]) {
-  struct stat info {};
-  if (::stat(file.c_str(), &info) != 0) return;
-  out[0] = static_cast<int64_t>(info.st_ino);
-  out[1] = info.st_size;
-  out[2] = info.st_mtim.tv_sec;
-  out[3] = info.st_mtim.tv_nsec;
-}
 
 // The first error is the one that says something; those after it are of the callers.
 std::string Reason() {
@@ -46,11 +40,20 @@ std::string Reason() {
 
 }  // namespace
 
+TlsContext::FileStamp TlsContext::StampOf(const std::string& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) return {};
+  return {static_cast<int64_t>(info.st_dev),
+          static_cast<int64_t>(info.st_ino),
+          info.st_size,
+          info.st_mtim.tv_sec,
+          info.st_mtim.tv_nsec,
+          info.st_ctim.tv_sec,
+          info.st_ctim.tv_nsec};
+}
+
 TlsContext::Stamp TlsContext::ReadStamp() const {
-  Stamp stamp;
-  Put(cert_file_, stamp.cert);
-  Put(key_file_, stamp.key);
-  return stamp;
+  return {StampOf(cert_file_), StampOf(key_file_)};
 }
 
 absl::StatusOr<SslContext> TlsContext::Load() const {
@@ -90,15 +93,22 @@ absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Open(const std::string& 
 
 absl::StatusOr<std::unique_ptr<TlsSession>> TlsContext::NewSession() {
   // Taken before the files are read: what changes meanwhile is seen at the next connection.
-  if (const Stamp stamp = ReadStamp(); stamp != stamp_) {
+  const Stamp stamp = ReadStamp();
+  const absl::Duration now = base::SystemClock().Monotonic();
+  const bool changed = stamp != stamp_;
+  if (changed || (try_again_.has_value() && now >= *try_again_)) {
     stamp_ = stamp;
     if (absl::StatusOr<SslContext> fresh = Load(); fresh.ok()) {
       context_ = *std::move(fresh);
+      try_again_.reset();
       base::LogInfo("TLS certificate read again", {{"file", cert_file_}});
     } else {
       // Of two files one is replaced first: the pair is whole again in a moment.
-      base::LogWarn("TLS certificate not taken, the one before stays",
-                    {{"error", fresh.status().message()}});
+      try_again_ = now + kTryAgain;
+      if (changed) {
+        base::LogWarn("TLS certificate not taken, the one before stays",
+                      {{"error", fresh.status().message()}});
+      }
     }
   }
   return TlsSession::Create(context_.get());

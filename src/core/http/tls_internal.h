@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace cedana::http {
 
@@ -66,16 +68,20 @@ class TlsContext {
   // kInvalidArgument: a file that cannot be read, is no PEM of its kind, or the two do not match.
   static absl::StatusOr<std::unique_ptr<TlsContext>> Open(const std::string& cert_file,
                                                           const std::string& key_file);
-  // Under the newest pair that works: one that does not is logged once and left alone.
+  // Under the newest pair that works. One that does not is logged once, and tried again now and
+  // then although it looks the same: what kept it from being read need not have been in the files.
   absl::StatusOr<std::unique_ptr<TlsSession>> NewSession();
 
  private:
-  // What tells one version of the files from another.
+  // What tells one version of the files from another. The time of the last change of mode or owner
+  // is in it: a key that could not be read may have become readable by that alone.
+  using FileStamp = std::array<int64_t, 7>;
   struct Stamp {
-    int64_t cert[4] = {};
-    int64_t key[4] = {};
+    FileStamp cert = {};
+    FileStamp key = {};
     bool operator==(const Stamp&) const = default;
   };
+  static FileStamp StampOf(const std::string& file);
   TlsContext(std::string cert_file, std::string key_file)
       : cert_file_(std::move(cert_file)), key_file_(std::move(key_file)) {}
   Stamp ReadStamp() const;
@@ -83,7 +89,8 @@ class TlsContext {
 
   const std::string cert_file_;
   const std::string key_file_;
-  Stamp stamp_;  // of the files when they were last read, good or not
+  Stamp stamp_;                              // of the files when they were last read, good or not
+  std::optional<absl::Duration> try_again_;  // by the monotonic clock; of files that were not good
   SslContext context_;
 };
 

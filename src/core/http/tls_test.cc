@@ -1,13 +1,18 @@
 // The server over TLS: with our client, and against peers that do not behave.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <atomic>
+#include <fstream>
 
 #include "absl/synchronization/notification.h"
 #include "core/http/client.h"
 #include "core/http/server.h"
 #include "core/http/testing/certificates.h"
 #include "core/http/testing/raw_peer.h"
+#include "core/http/tls_internal.h"
 
 namespace cedana::http {
 namespace {
@@ -140,6 +145,74 @@ TEST_F(Tls, ABrokenPairLeavesTheOldOneInPlace) {
   EXPECT_EQ(Ask(ca_file_, Url())->body, "sealed");
   Install(good);
   EXPECT_EQ(Ask(ca_file_, Url())->body, "sealed");
+}
+
+TEST_F(Tls, AKeyThatBecameGoodByAChangeOfNothingElseIsTaken) {
+  Start(Hello);
+  TestAuthority next;
+  const std::string next_ca = folder_.Write("next.pem", next.ca());
+  const Certificate renewed = next.Issue(kNames);
+  std::string spoilt = renewed.key;
+  spoilt[0] = 'x';
+  Install({renewed.cert, spoilt});
+  EXPECT_EQ(Ask(ca_file_, Url())->body, "sealed");
+  // Same file, size and time, as after a chmod: only the time of the change itself tells.
+  const std::string key_file = folder_.File("key.pem");
+  struct stat before = {};
+  ASSERT_EQ(::stat(key_file.c_str(), &before), 0);
+  absl::SleepFor(absl::Milliseconds(20));
+  std::fstream(key_file, std::ios::in | std::ios::out) << renewed.key;
+  const timespec times[] = {before.st_atim, before.st_mtim};
+  ASSERT_EQ(::utimensat(AT_FDCWD, key_file.c_str(), times, 0), 0);
+  EXPECT_EQ(Ask(next_ca, Url())->body, "sealed");
+}
+
+// The certificate that a client is shown, in DER.
+std::string Shown(TlsContext& context) {
+  const auto server = *context.NewSession();
+  const SslContext trusting(SSL_CTX_new(TLS_client_method()));
+  const std::unique_ptr<SSL, SslDeleter> client(SSL_new(trusting.get()));
+  BIO* const in = BIO_new(BIO_s_mem());
+  BIO* const out = BIO_new(BIO_s_mem());
+  SSL_set_bio(client.get(), in, out);
+  SSL_set_connect_state(client.get());
+  for (int turn = 0; turn < 10 && SSL_do_handshake(client.get()) != 1; ++turn) {
+    uint8_t sealed[16384];
+    const int size = BIO_read(out, sealed, sizeof(sealed));
+    EXPECT_TRUE(server->Feed(std::span(sealed, static_cast<size_t>(std::max(size, 0)))).ok());
+    EXPECT_TRUE(server->Handshake().ok());
+    BIO_write(in, server->output().data(), static_cast<int>(server->output().size()));
+    server->DropOutput();
+  }
+  X509* const shown = SSL_get1_peer_certificate(client.get());
+  if (shown == nullptr) return "";
+  unsigned char* der = nullptr;
+  const int size = i2d_X509(shown, &der);
+  std::string bytes(reinterpret_cast<const char*>(der), static_cast<size_t>(size));
+  OPENSSL_free(der);
+  X509_free(shown);
+  return bytes;
+}
+
+TEST_F(Tls, AGoodPairThatCouldNotBeReadAtFirstIsTakenLater) {
+  const auto context = *TlsContext::Open(options_.tls_cert_file, options_.tls_key_file);
+  const std::string before = Shown(*context);
+  ASSERT_NE(before, "");
+  Install(authority_.Issue(kNames));
+  rlimit limit = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit none = {0, limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string without_descriptors = Shown(*context);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(without_descriptors, before);
+  std::string after = before;
+  for (int i = 0; i < 100 && after == before; ++i) {
+    absl::SleepFor(absl::Milliseconds(50));
+    after = Shown(*context);
+  }
+  EXPECT_NE(after, before);
+  EXPECT_NE(after, "");
 }
 
 TEST_F(Tls, StartsWithAGoodPairOnly) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -50,6 +51,10 @@ class TlsTransport final : public Transport {
       }
     }
     return Flush();
+  }
+
+  void JudgeStalls(absl::Duration ask_every, std::function<absl::Status()> judge) override {
+    plain_->JudgeStalls(ask_every, std::move(judge));
   }
 
   bool PeerGone() override { return session_.closed() || plain_->PeerGone(); }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
@@ -67,6 +68,13 @@ class PlainTransport final : public Transport {
     return absl::OkStatus();
   }
 
+  void JudgeStalls(absl::Duration ask_every, std::function<absl::Status()> judge) override {
+    ask_every_ = ask_every;
+    judge_ = std::move(judge);
+    moved_ = 0;
+    waited_ = absl::ZeroDuration();
+  }
+
   bool PeerGone() override {
     pollfd entry{fd_, POLLRDHUP, 0};
     return ::poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
@@ -75,14 +83,13 @@ class PlainTransport final : public Transport {
  private:
   absl::Status Await(short events) {
     pollfd entry{fd_, events, 0};
+    if (judge_) return AwaitJudged(entry);
     absl::Duration left = limits_.io_timeout;
     while (left > absl::ZeroDuration()) {
       CEDANA_RETURN_IF_ERROR(CheckPace());
       const absl::Duration step = std::min(left, limits_.slow_time - waited_);
-      const int64_t step_ms = std::clamp<int64_t>(
-          absl::ToInt64Milliseconds(absl::Ceil(step, absl::Milliseconds(1))), 1, INT32_MAX);
       const absl::Duration began = base::SystemClock().Monotonic();
-      const int ready = ::poll(&entry, 1, static_cast<int>(step_ms));
+      const int ready = ::poll(&entry, 1, Milliseconds(step));
       const absl::Duration took = base::SystemClock().Monotonic() - began;
       waited_ += took;
       left -= took;
@@ -91,6 +98,21 @@ class PlainTransport final : public Transport {
     }
     return absl::DeadlineExceededError(
         absl::StrCat("no byte moved for ", absl::FormatDuration(limits_.io_timeout)));
+  }
+
+  // As long as the handler is content; the pace is its affair then as well.
+  absl::Status AwaitJudged(pollfd& entry) {
+    while (true) {
+      const int ready = ::poll(&entry, 1, Milliseconds(ask_every_));
+      if (ready > 0) return absl::OkStatus();
+      if (ready < 0 && errno != EINTR) return base::ErrnoStatus(errno, "poll");
+      if (ready == 0) CEDANA_RETURN_IF_ERROR(judge_());
+    }
+  }
+
+  static int Milliseconds(absl::Duration time) {
+    return static_cast<int>(std::clamp<int64_t>(
+        absl::ToInt64Milliseconds(absl::Ceil(time, absl::Milliseconds(1))), 1, INT32_MAX));
   }
 
   // Of all that was waited for so far.
@@ -116,6 +138,8 @@ class PlainTransport final : public Transport {
   const TransportLimits limits_;
   uint64_t moved_ = 0;
   absl::Duration waited_;  // for the peer, and for nothing else
+  absl::Duration ask_every_;
+  std::function<absl::Status()> judge_;
 };
 
 }  // namespace

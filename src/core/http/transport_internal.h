@@ -1,8 +1,9 @@
 // What a worker thread does with a connection: blocking reads and writes that end when nothing, or
-// too little, moves. Two kinds: plain TCP, and TLS on top of it.
+// too little, moves, or when the handler says so. Two kinds: plain TCP, and TLS on top of it.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -22,7 +23,7 @@ struct TransportLimits {
 };
 
 // Used by one thread at a time. Errors: kUnavailable (connection lost), kDeadlineExceeded (no byte
-// moved for the timeout, or too few in all).
+// moved for the timeout, or too few in all), those of a judge.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -30,6 +31,8 @@ class Transport {
   virtual absl::StatusOr<size_t> Read(std::span<uint8_t> out) = 0;
   // All pieces, in order, at most 4 of them.
   virtual absl::Status Write(std::span<const absl::string_view> pieces) = 0;
+  // As Exchange::JudgeStalls.
+  virtual void JudgeStalls(absl::Duration ask_every, std::function<absl::Status()> judge) = 0;
   // The peer closed its side, or the connection is broken. Does not block.
   virtual bool PeerGone() = 0;
 };

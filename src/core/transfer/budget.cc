@@ -22,29 +22,34 @@ constexpr size_t kMarginBytes = 8 * kMiB;  // page tables of the map being made,
 // Longer reads serve distant stores better; with little memory, more streams go on at once.
 constexpr size_t kStretchBytes = 8 * kMiB;
 constexpr size_t kStretchBytesSmall = 4 * kMiB;
+constexpr size_t kStretchBytesLeast = 1 * kMiB;
 
-absl::StatusOr<size_t> CheckedLimit(size_t limit_bytes) {
+constexpr size_t kOneSmallFileBytes = 1 * kMiB;
+
+absl::StatusOr<size_t> CheckedLimit(size_t limit_bytes, bool one_file) {
   if (limit_bytes == 0) return base::kMemoryLimitDefaultMiB * kMiB;
-  if (limit_bytes < base::kMemoryLimitMinMiB * kMiB) {
+  const size_t least_mib = one_file ? base::kMemoryOneFileMinMiB : base::kMemoryLimitMinMiB;
+  if (limit_bytes < least_mib * kMiB) {
     return absl::InvalidArgumentError(absl::StrCat("checkpoint.memory_limit is ",
-                                                   limit_bytes / kMiB, " MiB, at least ",
-                                                   base::kMemoryLimitMinMiB, " MiB are needed"));
+                                                   limit_bytes / kMiB, " MiB, at least ", least_mib,
+                                                   " MiB are needed"));
   }
   return limit_bytes;
 }
 
 }  // namespace
 
-absl::StatusOr<SaveBudget> PlanSave(size_t limit_bytes, int pipelines) {
-  CEDANA_ASSIGN_OR_RETURN(const size_t limit, CheckedLimit(limit_bytes));
+absl::StatusOr<SaveBudget> PlanSave(size_t limit_bytes, int pipelines, bool one_file) {
+  CEDANA_ASSIGN_OR_RETURN(const size_t limit, CheckedLimit(limit_bytes, one_file));
   SaveBudget budget;
+  budget.small_files_bytes = one_file ? kOneSmallFileBytes : base::kSmallFilesBytesMax;
   budget.uploads = kUploads;
   // Half for packs, the rest mostly for chunks: what is read ahead of the pipelines shortens the
   // time for which the process is frozen.
   const size_t for_packs = limit / 2;
   const int pipelines_max = static_cast<int>(for_packs / kPackBytesMin) - kUploads;
   budget.pipelines = std::clamp(pipelines, 1, pipelines_max);
-  const size_t fixed = base::kSmallFilesBytesMax + kMarginBytes;
+  const size_t fixed = budget.small_files_bytes + kMarginBytes;
   while (budget.pipelines > 1 && budget.pipelines * kPipelineTableBytes > limit / 8) {
     --budget.pipelines;
   }
@@ -57,17 +62,20 @@ absl::StatusOr<SaveBudget> PlanSave(size_t limit_bytes, int pipelines) {
   return budget;
 }
 
-absl::StatusOr<LoadBudget> PlanLoad(size_t limit_bytes, int connections, size_t resident_bytes) {
-  CEDANA_ASSIGN_OR_RETURN(const size_t limit, CheckedLimit(limit_bytes));
+absl::StatusOr<LoadBudget> PlanLoad(size_t limit_bytes, int connections, size_t resident_bytes,
+                                    bool one_file) {
+  CEDANA_ASSIGN_OR_RETURN(const size_t limit, CheckedLimit(limit_bytes, one_file));
   LoadBudget budget;
-  const bool small = limit < base::kMemoryLimitDefaultMiB * kMiB;
-  budget.stretch_bytes = small ? kStretchBytesSmall : kStretchBytes;
+  budget.stretch_bytes = limit < base::kMemoryLimitMinMiB * kMiB       ? kStretchBytesLeast
+                         : limit < base::kMemoryLimitDefaultMiB * kMiB ? kStretchBytesSmall
+                                                                       : kStretchBytes;
   budget.range_bytes = budget.stretch_bytes;
   // A tree of hundreds of tasks opens as many streams at once; a quarter keeps each of 256 going
   // at the default limit.
-  const size_t for_blocks = limit / 4;
+  const size_t for_blocks = one_file ? 2 * base::kBlockBytesMax : limit / 4;
   budget.block_buffers = for_blocks / base::kBlockBytesMax;
-  const size_t used = resident_bytes + kMarginBytes + for_blocks + base::kSecondReadsBytesMax +
+  const size_t second_reads = one_file ? 0 : base::kSecondReadsBytesMax;
+  const size_t used = resident_bytes + kMarginBytes + for_blocks + second_reads +
                       static_cast<size_t>(std::max(connections, 1)) *
                           (budget.range_bytes + 2 * base::kBlockBytesMax);
   if (used + budget.stretch_bytes > limit) {

@@ -14,12 +14,14 @@ struct SaveBudget {
   int uploads = 2;
   size_t pack_bytes = 0;  // of each pack
   size_t pack_buffers = 0;
-  size_t chunk_buffers = 0;  // of base::kBlockBytesMax each
+  size_t chunk_buffers = 0;      // of base::kBlockBytesMax each
+  size_t small_files_bytes = 0;  // of all small files together
 };
 
-// `limit_bytes`: 0 takes the default. kInvalidArgument: below base::kMemoryLimitMinMiB. A small
-// limit makes packs smaller and pipelines fewer.
-absl::StatusOr<SaveBudget> PlanSave(size_t limit_bytes, int pipelines);
+// `limit_bytes`: 0 takes the default. `one_file`: nothing but one image file, which needs less.
+// kInvalidArgument: below base::kMemoryLimitMinMiB, or kMemoryOneFileMinMiB. A small limit makes
+// packs smaller and pipelines fewer.
+absl::StatusOr<SaveBudget> PlanSave(size_t limit_bytes, int pipelines, bool one_file = false);
 
 // What a restore holds: the page map, the small files, one range of sealed bytes for each
 // connection and a few second answers of hedged reads, stretches of plain bytes read ahead, and
@@ -31,7 +33,9 @@ struct LoadBudget {
   size_t block_buffers = 0;  // of base::kBlockBytesMax each
 };
 
-// `resident_bytes`: page map and small files. kResourceExhausted: they leave too little.
-absl::StatusOr<LoadBudget> PlanLoad(size_t limit_bytes, int connections, size_t resident_bytes);
+// `resident_bytes`: page map and small files. `one_file`: as above, and no read is hedged.
+// kResourceExhausted: they leave too little.
+absl::StatusOr<LoadBudget> PlanLoad(size_t limit_bytes, int connections, size_t resident_bytes,
+                                    bool one_file = false);
 
 }  // namespace cedana::transfer

@@ -84,7 +84,7 @@ absl::StatusOr<ImageRecord*> ImageFiles::Add(const std::string& name) {
 
 bool ImageFiles::KeepSmall(const std::string& name, std::string bytes) {
   absl::MutexLock lock(&mutex_);
-  if (small_bytes_ + bytes.size() > base::kSmallFilesBytesMax) return false;
+  if (small_bytes_ + bytes.size() > small_bytes_max_) return false;
   small_bytes_ += bytes.size();
   small_[name] = std::move(bytes);
   return true;

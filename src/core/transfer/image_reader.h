@@ -17,9 +17,11 @@
 namespace cedana::transfer {
 
 // The image files of one save. Thread-safe. Small ones are gathered in memory, as long as all of
-// them together stay under base::kSmallFilesBytesMax; the others go on as chunks.
+// them together stay within `small_bytes_max`; the others go on as chunks.
 class ImageFiles {
  public:
+  explicit ImageFiles(size_t small_bytes_max) : small_bytes_max_(small_bytes_max) {}
+
   // kInvalidArgument: not a name, or there already.
   absl::StatusOr<ImageRecord*> Add(const std::string& name);
   // False when there is no room left for them.
@@ -31,6 +33,7 @@ class ImageFiles {
   const std::map<std::string, std::string>& small() const ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
  private:
+  const size_t small_bytes_max_;
   mutable absl::Mutex mutex_;
   std::map<std::string, std::unique_ptr<ImageRecord>> large_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> small_ ABSL_GUARDED_BY(mutex_);

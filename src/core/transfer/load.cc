@@ -151,8 +151,8 @@ absl::Status LoadFlow::Start(absl::string_view sealed_manifest, const OpenSource
 
   // What they leave of the memory limit is for reading ahead.
   const size_t resident = PageMapMemory(*tail_.map) + tail_.blocks->ResidentBytes();
-  CEDANA_ASSIGN_OR_RETURN(budget_,
-                          PlanLoad(options_.memory_limit_bytes, options_.connections, resident));
+  CEDANA_ASSIGN_OR_RETURN(budget_, PlanLoad(options_.memory_limit_bytes, options_.connections,
+                                            resident, options_.one_file));
   CEDANA_ASSIGN_OR_RETURN(stretch_pool_,
                           BufferPool::Create(budget_.stretch_buffers, budget_.stretch_bytes));
   CEDANA_ASSIGN_OR_RETURN(block_pool_,

@@ -30,6 +30,7 @@ struct LoadOptions {
   std::string path;
   base::LeaseId lease;
   size_t memory_limit_bytes = 0;  // everything in flight (I5); 0 = the default of limits.h
+  bool one_file = false;          // one Serve at a time, from a source that does not hedge
   int connections = 2;            // parallel reads
   base::Random* random = nullptr;
 };

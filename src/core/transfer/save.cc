@@ -63,6 +63,7 @@ class SaveFlow final : public Save {
         budget_(budget),
         caller_(context),
         work_{context.deadline, std::make_shared<base::CancelSource>()},
+        files_(budget.small_files_bytes),
         chunks_(budget.chunk_buffers),
         sealed_(budget.pack_buffers) {}
 
@@ -352,7 +353,8 @@ absl::StatusOr<std::unique_ptr<Save>> Save::Begin(const base::Context& context, 
                                                   Catalog* catalog, const OpenSink& open_sink) {
   CEDANA_ASSIGN_OR_RETURN(const codec::Codec codec, codec::CodecFromName(options.codec));
   const int pipelines = options.pipelines > 0 ? options.pipelines : DefaultPipelines();
-  CEDANA_ASSIGN_OR_RETURN(const SaveBudget budget, PlanSave(options.memory_limit_bytes, pipelines));
+  CEDANA_ASSIGN_OR_RETURN(const SaveBudget budget,
+                          PlanSave(options.memory_limit_bytes, pipelines, options.one_file));
 
   BeginRequest request{options.save, options.checkpoint, options.path, options.generated_name};
   absl::StatusOr<BegunSave> begun = catalog->Begin(context, request);

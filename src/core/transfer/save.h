@@ -35,6 +35,7 @@ struct SaveOptions {
   std::string codec = "none";     // a name of codec/registry.h
   int pipelines = 0;              // parallel compress-and-seal workers; 0 = one per core
   size_t memory_limit_bytes = 0;  // everything in flight (I5); 0 = the default of limits.h
+  bool one_file = false;          // Store is called once: less memory suffices
   base::Clock* clock = nullptr;   // null: the system's
   base::Random* random = nullptr;
 };

@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "core/base/limits.h"
 #include "core/base/thread.h"
+#include "core/format/pack_layout.h"
 #include "core/transfer/bounded_queue.h"
 #include "core/transfer/budget.h"
 #include "core/transfer/buffer_pool.h"
@@ -97,6 +98,29 @@ TEST(Budget, EverySaveFitsItsLimit) {
   EXPECT_EQ(PlanSave(256 * kMiB, 2)->pack_bytes, base::kPackBytesMax);
   EXPECT_EQ(PlanSave(0, 2)->pack_bytes, base::kPackBytesMax);
   EXPECT_EQ(PlanSave(127 * kMiB, 2).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(Budget, OneFileNeedsLittle) {
+  constexpr size_t kTables = 2 * format::kTrailerPlainBytesMax + 2 * kMiB;  // of a pipeline
+  constexpr size_t kMargin = 8 * kMiB;
+  for (size_t limit_mib : {32, 40, 64, 128}) {
+    const auto save = PlanSave(limit_mib * kMiB, 4, /*one_file=*/true);
+    ASSERT_TRUE(save.ok()) << save.status();
+    EXPECT_GE(save->pack_bytes, 4 * kMiB);
+    EXPECT_GE(save->chunk_buffers, 8u);  // a run of them
+    EXPECT_LE(save->pack_buffers * save->pack_bytes + save->small_files_bytes +
+                  save->chunk_buffers * base::kBlockBytesMax + kTables + kMargin,
+              limit_mib * kMiB);
+    // The page map of a file of 128 GiB beside it.
+    const auto load = PlanLoad(limit_mib * kMiB, 2, 16 * kMiB, /*one_file=*/true);
+    ASSERT_TRUE(load.ok()) << load.status();
+    EXPECT_GE(load->stretch_buffers, 2u);
+    EXPECT_LE(16 * kMiB + load->stretch_buffers * load->stretch_bytes + kMargin +
+                  load->block_buffers * base::kBlockBytesMax + 2 * load->range_bytes,
+              limit_mib * kMiB);
+  }
+  EXPECT_FALSE(PlanSave(31 * kMiB, 1, /*one_file=*/true).ok());
+  EXPECT_FALSE(PlanLoad(31 * kMiB, 1, 0, /*one_file=*/true).ok());
 }
 
 TEST(Budget, EveryRestoreFitsItsLimit) {

@@ -52,6 +52,10 @@ class Call {
   absl::StatusOr<size_t> ReadBody(std::span<uint8_t> out);
   // Nobody waits for the answer any more.
   bool cancelled() const { return exchange_.cancelled(); }
+  // As Exchange::JudgeStalls.
+  void JudgeStalls(absl::Duration ask_every, std::function<absl::Status()> judge) {
+    exchange_.JudgeStalls(ask_every, std::move(judge));
+  }
 
   // Answers. The status is of the sending: an error only means that nobody listens any more.
   absl::Status Send(int status, const base::Json& body);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "core/base/status.h"
 #include "core/codec/stream.h"
 #include "core/transfer/load.h"
@@ -12,7 +14,7 @@
 #include "storage/api/conditions.h"
 #include "storage/api/file_grant.h"
 #include "storage/api/handlers.h"
-#include "storage/api/rate_floor.h"
+#include "storage/api/paced_peer.h"
 #include "storage/api/tar_layout.h"
 #include "storage/api/upload.h"
 #include "storage/metadata/paths.h"
@@ -32,22 +34,6 @@ constexpr CompressedView kCompressedViews[] = {
     {".tar.lz4", codec::Container::kLz4, "application/x-lz4"},
     {".tar.zlib", codec::Container::kZlib, "application/zlib"},
     {".tar.zst", codec::Container::kZstd, "application/zstd"},
-};
-
-// To the client, unless it reads too slowly.
-class Sender {
- public:
-  Sender(Call& call, base::Clock& clock) : call_(call), clock_(clock) {}
-  absl::Status operator()(std::span<const uint8_t> bytes) {
-    const absl::Duration began = clock_.Monotonic();
-    CEDANA_RETURN_IF_ERROR(call_.Write(bytes));
-    return floor_.Moved(bytes.size(), clock_.Monotonic() - began);
-  }
-
- private:
-  Call& call_;
-  base::Clock& clock_;
-  RateFloor floor_;
 };
 
 // Hands bytes on to a function.
@@ -105,13 +91,15 @@ absl::StatusOr<bool> AnswerConditions(Call& call, const std::string& etag, bool*
 
 // Something of a known length: whole or a range of it, which `write` produces.
 absl::Status SendRanged(
-    Call& call, base::Clock& clock, const std::string& etag, const char* type, uint64_t size,
+    Call& call, PacedPeer& peer, const std::string& etag, const char* type, uint64_t size,
     const std::function<absl::Status(const ByteRange&, transfer::ByteSink&)>& write) {
   bool whole = false;
   CEDANA_ASSIGN_OR_RETURN(const bool answered, AnswerConditions(call, etag, &whole));
   if (answered) return absl::OkStatus();
+  // Only a GET has ranges (RFC 9110, 14.2).
+  const bool head = call.request().method == "HEAD";
   const absl::StatusOr<ByteRange> range =
-      ParseRange(whole ? nullptr : call.request().Header("range"), size);
+      ParseRange(whole || head ? nullptr : call.request().Header("range"), size);
   if (!range.ok()) {
     return call.Send(416, {{"Content-Range", absl::StrCat("bytes */", size)}, {"ETag", etag}}, "");
   }
@@ -119,16 +107,15 @@ absl::Status SendRanged(
   headers.emplace_back("Content-Type", type);
   headers.emplace_back("ETag", etag);
   CEDANA_RETURN_IF_ERROR(call.Start(range->partial ? 206 : 200, headers, range->length));
-  if (call.request().method == "HEAD") return call.Finish();
-  Sender send(call, clock);
-  FunctionSink sink([&send](std::span<const uint8_t> bytes) { return send(bytes); });
+  if (head) return call.Finish();
+  FunctionSink sink([&peer](std::span<const uint8_t> bytes) { return peer.Write(bytes); });
   // Not finished on an error: the connection is cut, so that a part is never taken for the whole.
   CEDANA_RETURN_IF_ERROR(write(*range, sink));
   return call.Finish();
 }
 
 // Made while it is read, so its length is not known: chunked, and no ranges.
-absl::Status SendCompressed(Call& call, base::Clock& clock, const std::string& etag,
+absl::Status SendCompressed(Call& call, PacedPeer& peer, const std::string& etag,
                             const CompressedView& view, transfer::Load& load,
                             const std::vector<TarPiece>& pieces) {
   bool whole = false;
@@ -138,9 +125,8 @@ absl::Status SendCompressed(Call& call, base::Clock& clock, const std::string& e
       call.Start(200, {{"Content-Type", std::string(view.type)}, {"ETag", etag}}, std::nullopt));
   if (call.request().method == "HEAD") return call.Finish();
   const auto stream = codec::MakeStreamCompressor(view.container);
-  Sender sender(call, clock);
-  const codec::StreamCompressor::Sink send = [&sender](std::span<const uint8_t> bytes) {
-    return sender(bytes);
+  const codec::StreamCompressor::Sink send = [&peer](std::span<const uint8_t> bytes) {
+    return peer.Write(bytes);
   };
   FunctionSink sink([&](std::span<const uint8_t> bytes) { return stream->Add(bytes, send); });
   CEDANA_RETURN_IF_ERROR(WritePieces(load, pieces, {0, TarBytes(pieces), false}, sink));
@@ -148,8 +134,7 @@ absl::Status SendCompressed(Call& call, base::Clock& clock, const std::string& e
   return call.Finish();
 }
 
-absl::Status SendView(Call& call, base::Clock& clock, const FileGrant& grant,
-                      transfer::Load& load) {
+absl::Status SendView(Call& call, PacedPeer& peer, const FileGrant& grant, transfer::Load& load) {
   if (load.info().id != grant.checkpoint) {
     return absl::NotFoundError(absl::StrCat("checkpoint ", grant.name, ": was replaced"));
   }
@@ -159,25 +144,41 @@ absl::Status SendView(Call& call, base::Clock& clock, const FileGrant& grant,
     if (view.suffix != suffix) continue;
     // Weak: another version of the library may make other bytes of the same archive.
     const std::string etag = absl::StrCat("W/\"", grant.checkpoint.ToHex(), "-tar1", suffix, "\"");
-    return SendCompressed(call, clock, etag, view, load, pieces);
+    return SendCompressed(call, peer, etag, view, load, pieces);
   }
-  return SendRanged(call, clock, absl::StrCat("\"", grant.checkpoint.ToHex(), "-tar1\""),
+  return SendRanged(call, peer, absl::StrCat("\"", grant.checkpoint.ToHex(), "-tar1\""),
                     "application/x-tar", TarBytes(pieces),
                     [&](const ByteRange& range, transfer::ByteSink& sink) {
                       return WritePieces(load, pieces, range, sink);
                     });
 }
 
-absl::Status SendFile(Call& call, base::Clock& clock, const FileGrant& grant,
-                      transfer::Load& load) {
+absl::Status SendFile(Call& call, PacedPeer& peer, const FileGrant& grant, transfer::Load& load) {
   const transfer::ImageFile* data = load.Find(kFileData);
   if (data == nullptr) {
     return absl::DataLossError(absl::StrCat("file ", grant.name, ": holds no data"));
   }
-  return SendRanged(call, clock, FileTag(load.info().id), "application/octet-stream", data->bytes,
+  return SendRanged(call, peer, FileTag(load.info().id), "application/octet-stream", data->bytes,
                     [&](const ByteRange& range, transfer::ByteSink& sink) {
                       return load.Serve(kFileData, sink, range.offset, range.length);
                     });
+}
+
+// The streams of one folder are read together, and how many there are is known.
+absl::StatusOr<BulkSlots::Want> WantFor(OrgCatalog& catalog, const FileGrant& grant) {
+  BulkSlots::Want want{.organisation = grant.organisation};
+  const std::optional<absl::string_view> folder = FolderOfStream(grant.name);
+  if (!folder.has_value() || grant.use == FileGrant::Use::kView) return want;
+  want.group = absl::StrCat("down ", *folder);
+  want.shares = kStreamsMax;
+  if (folder->empty()) return want;  // beside everything else that there is
+  CEDANA_ASSIGN_OR_RETURN(const auto names, catalog.Names(std::string(*folder)));
+  const auto streams = std::count_if(names.begin(), names.end(), [&](const auto& listed) {
+    absl::string_view path = listed.path;
+    return absl::ConsumePrefix(&path, "/") && FolderOfStream(path) == folder;
+  });
+  want.shares = std::min(static_cast<int>(streams), kStreamsMax);
+  return want;
 }
 
 }  // namespace
@@ -195,23 +196,34 @@ absl::Status GetData(Call& call, const replica::Vault& vault, BulkSlots& slots) 
   if (grant.use == FileGrant::Use::kUpload) {
     return absl::PermissionDeniedError("grant: is for an upload");
   }
-  CEDANA_ASSIGN_OR_RETURN(const BulkSlots::Slot slot,
-                          slots.Take(grant.organisation, [&call] { return call.cancelled(); }));
   const bool is_view = grant.use == FileGrant::Use::kView;
   OrgCatalog catalog(&vault, grant.organisation,
                      is_view ? replica::PathKind::kCheckpoint : replica::PathKind::kFile);
-  transfer::LoadOptions options{.path = grant.name,
-                                .lease = base::DrawId<base::LeaseId>(*vault.random),
-                                .memory_limit_bytes = kBulkMemoryBytes,
-                                .random = vault.random};
+  CEDANA_ASSIGN_OR_RETURN(const BulkSlots::Want want, WantFor(catalog, grant));
+  CEDANA_ASSIGN_OR_RETURN(BulkSlots::Slot slot,
+                          slots.Take(want, [&call] { return call.cancelled(); }));
+  PacedPeer peer(call, slot, slots.limits());
   // As long as the client reads.
-  CEDANA_ASSIGN_OR_RETURN(
-      const std::unique_ptr<transfer::Load> load,
-      transfer::Load::Open(base::Context{}, options, &catalog, [&](const base::LeaseId& lease) {
-        return replica::MakePackSource(&vault, grant.organisation, lease);
-      }));
-  const absl::Status sent = is_view ? SendView(call, *vault.clock, grant, *load)
-                                    : SendFile(call, *vault.clock, grant, *load);
+  const auto open = [&](size_t memory_bytes) {
+    transfer::LoadOptions options{.path = grant.name,
+                                  .lease = base::DrawId<base::LeaseId>(*vault.random),
+                                  .memory_limit_bytes = memory_bytes,
+                                  .one_file = !is_view,
+                                  .random = vault.random};
+    return transfer::Load::Open(base::Context{}, options, &catalog,
+                                [&](const base::LeaseId& lease) {
+                                  return replica::MakePackSource(&vault, grant.organisation, lease);
+                                });
+  };
+  auto load = open(want.group.empty() ? kBulkMemoryBytes : kShareBytes);
+  if (absl::IsResourceExhausted(load.status()) && !want.group.empty()) {
+    // Its page map leaves too little of one share; seldom, so it has to be free.
+    CEDANA_RETURN_IF_ERROR(slot.Grow(kBulkShares - 1));
+    load = open(kBulkMemoryBytes);
+  }
+  CEDANA_RETURN_IF_ERROR(load.status());
+  const absl::Status sent =
+      is_view ? SendView(call, peer, grant, **load) : SendFile(call, peer, grant, **load);
   return base::Annotate(sent, absl::StrCat(is_view ? "view " : "file ", grant.name));
 }
 

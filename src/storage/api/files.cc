@@ -62,6 +62,13 @@ absl::Status GetFile(Call& call, OrgCatalog& catalog) {
 }
 
 absl::Status PutFile(Call& call, OrgCatalog& catalog) {
+  // What such a call would name could not be asked for in the same way: that lists a folder.
+  if (call.segments().size() > 3 && call.segments()[2] == "dir") {
+    return absl::InvalidArgumentError(
+        "file: /v2/files/dir/ lists folders; a name that begins with dir/ wants its slashes "
+        "encoded "
+        "(dir%2F…)");
+  }
   FileGrant grant{.use = FileGrant::Use::kUpload,
                   .organisation = catalog.organisation(),
                   .name = PathFrom(call, 2)};
@@ -70,6 +77,11 @@ absl::Status PutFile(Call& call, OrgCatalog& catalog) {
 }
 
 absl::Status ListFolder(Call& call, OrgCatalog& catalog) {
+  if (call.segments().size() == 3) {
+    // Not even a slash: it may be a file of that name that is asked for.
+    const absl::Status file = FilesOf(catalog).Find(call.segments()[2]).status();
+    if (!absl::IsNotFound(file)) return file.ok() ? GetFile(call, catalog) : file;
+  }
   const std::string folder = PathFrom(call, 3);
   CEDANA_ASSIGN_OR_RETURN(const auto names, catalog.Names(folder));
   CEDANA_ASSIGN_OR_RETURN(const std::string normal, metadata::NormaliseFolder(folder));

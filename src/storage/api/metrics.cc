@@ -47,15 +47,23 @@ absl::Status GetMetrics(Call& call, const ServiceParts& parts) {
         out.Sample(value(provider), base::StringOr(provider, "name", ""));
     }
   };
+  // What only a probe tells has no sample before the first one: a zero would be an alarm.
+  const auto each_probed = [&](const auto& value) {
+    for (const Json& provider : providers) {
+      if (provider["health"] != "lost" && provider["health"] != "unknown")
+        out.Sample(value(provider), base::StringOr(provider, "name", ""));
+    }
+  };
   out.Family("cedana_storage_provider_up", "gauge", "1 when the provider answers the probes");
-  each([](const Json& p) { return p["health"] == "healthy" || p["health"] == "full" ? 1.0 : 0.0; });
+  each_probed(
+      [](const Json& p) { return p["health"] == "healthy" || p["health"] == "full" ? 1.0 : 0.0; });
   out.Family("cedana_storage_provider_full", "gauge", "1 when the provider takes no more bytes");
-  each([](const Json& p) { return p["health"] == "full" ? 1.0 : 0.0; });
+  each_probed([](const Json& p) { return p["health"] == "full" ? 1.0 : 0.0; });
   out.Family("cedana_storage_provider_breaker_open", "gauge",
              "1 when a client has told within the last minute that it leaves the provider alone");
   each([](const Json& p) { return p["breaker"] == "open" ? 1.0 : 0.0; });
   out.Family("cedana_storage_provider_latency_seconds", "gauge", "Of the probes, smoothed");
-  each([](const Json& p) { return p["latency_ms"].get<double>() / 1000; });
+  each_probed([](const Json& p) { return p["latency_ms"].get<double>() / 1000; });
   out.Family("cedana_storage_provider_bytes", "gauge",
              "Bytes of packs and manifests with the provider");
   each([](const Json& p) { return p["bytes"].get<double>(); });
@@ -72,7 +80,7 @@ absl::Status GetMetrics(Call& call, const ServiceParts& parts) {
   one("cedana_storage_debt_manifests", "gauge", "Manifests with fewer copies than wanted",
       owed("manifests"));
   one("cedana_storage_debt_bytes", "gauge", "Bytes of the packs that are owed", owed("bytes"));
-  one("cedana_storage_debt_endangered", "gauge", "Owed objects that one failure domain has",
+  one("cedana_storage_debt_endangered", "gauge", "Owed objects in fewer failure domains than ack",
       owed("endangered"));
   one("cedana_storage_lost_objects", "gauge", "Objects that can be read nowhere", owed("lost"));
   one("cedana_storage_debt_oldest_age_seconds", "gauge", "Of the oldest debt",

@@ -17,6 +17,7 @@
 #include "storage/api/service.h"
 #include "storage/metadata/tokens.h"
 #include "storage/replica/collector.h"
+#include "storage/replica/lost_commits.h"
 #include "storage/replica/prober.h"
 #include "storage/replica/read_ahead.h"
 #include "storage/replica/registry.h"
@@ -29,9 +30,9 @@ namespace {
 
 constexpr char kDefaultOrganisation[] = "default";
 
+// What lies in a directory provider; /v2 has slots and workers of its own (bulk_slots.h).
 bool IsBulk(const http::ServerRequest& request) {
-  return absl::StartsWith(request.path, "/v3/objects/") ||
-         absl::StartsWith(request.path, "/v2/data/");
+  return absl::StartsWith(request.path, "/v3/objects/");
 }
 
 bool IsLoopback(const std::string& address) {
@@ -77,15 +78,19 @@ class RunningNode : public Node {
     if (const absl::Status spread = replica::SpreadKeys({}, vault_); !spread.ok()) {
       base::LogWarn("a provider lacks organisation keys", {{"error", spread.message()}});
     }
+    replica::CompareAllRecords({}, vault_);
     collector_ = std::make_unique<replica::Collector>(&vault_);
     repairer_ = std::make_unique<replica::Repairer>(&vault_, options_.repair);
     service_ = std::make_unique<Service>(
-        ServiceParts{&vault_, collector_.get(), repairer_.get(), registry_.get()});
+        ServiceParts{&vault_, collector_.get(), repairer_.get(), registry_.get()}, options_.bulk);
+    // However many of them transfer, or wait to, others are served.
+    const int workers = options_.bulk.shares + options_.bulk.waiting + options_.workers;
     CEDANA_ASSIGN_OR_RETURN(server_, http::Server::Start({.address = options_.address,
                                                           .port = options_.port,
-                                                          .workers = options_.workers,
+                                                          .workers = workers,
                                                           .is_bulk = IsBulk,
                                                           .bulk_workers = options_.bulk_workers,
+                                                          .io_timeout = options_.io_timeout,
                                                           .slow_time = options_.slow_time,
                                                           .tls_cert_file = options_.tls_cert_file,
                                                           .tls_key_file = options_.tls_key_file},

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "storage/api/bulk_slots.h"
 #include "storage/replica/registry.h"
 #include "storage/replica/repair.h"
 #include "storage/replica/vault.h"
@@ -28,12 +30,14 @@ struct NodeOptions {
   std::vector<replica::ProviderSpec> providers;
   replica::Times times;
   replica::RepairOptions repair;
-  std::string master_key_file;                // empty: DIR/keys/master
-  std::optional<std::string> master_key_hex;  // before the file
-  base::Clock* clock = nullptr;               // null: the system's; tests bring their own
-  // Requests handled at once; each upload among them holds 1 MiB and mostly waits for client or
-  // disk. Transfers of bytes may be slow, so they never take the last ones: heartbeats and commits
-  // of others wait for no one's link.
+  BulkLimits bulk;                                // of transfers over /v2
+  absl::Duration io_timeout = absl::Seconds(60);  // of all others, without a byte
+  std::string master_key_file;                    // empty: DIR/keys/master
+  std::optional<std::string> master_key_hex;      // before the file
+  base::Clock* clock = nullptr;                   // null: the system's; tests bring their own
+  // Requests handled at once beside those of `bulk`; each upload to a directory provider among them
+  // holds 1 MiB and mostly waits for client or disk. Such transfers may be slow, so they never take
+  // the last ones: heartbeats and commits of others wait for no one's link.
   int workers = 64;
   int bulk_workers = 48;
   absl::Duration slow_time = absl::Minutes(1);  // http::ServerOptions::slow_time

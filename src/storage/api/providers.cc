@@ -249,7 +249,8 @@ absl::Status Repair(Call& call, const ServiceParts& parts) {
       scrubbed[provider->name] = {{"shards", counts->shards},
                                   {"missing", counts->missing},
                                   {"damaged", counts->damaged},
-                                  {"strays", counts->strays}};
+                                  {"strays", counts->strays},
+                                  {"spared", counts->spared}};
     }
   }
   if (!base::BoolOr(body, "go_on", false)) {

@@ -208,6 +208,27 @@ TEST_F(Providers, ADrainedProviderGoesWhenNothingNeedsIt) {
   ExpectRefused(404, "DELETE", "/v3/admin/providers/b", {}, "none");
 }
 
+TEST_F(Providers, AProviderHasNoSamplesOfProbesBeforeTheFirstOne) {
+  AddS3("a");
+  AddS3("b");
+  StartNode();
+  const Json policy = {{"organisation", "default"}, {"copies", 2}, {"ack", 1}};
+  ASSERT_EQ(Admin("PUT", "/v3/admin/policies", policy).status, 200);
+  SaveAt("one", {"a", "b"});
+  // What it holds has nowhere to go, so it stays: a start does not write to it.
+  ASSERT_EQ(Admin("DELETE", "/v3/admin/providers/b").status, 200);
+  node_.reset();
+  clouds_["b"]->AddFault({.operation = objstore::Operation::kHead, .latency = absl::Seconds(1)});
+  StartNode();
+  const auto says = [&](const std::string& text) {
+    return absl::StrContains(Admin("GET", "/metrics").body, text);
+  };
+  EXPECT_FALSE(says("cedana_storage_provider_up{provider=\"b\"}"));
+  EXPECT_FALSE(says("cedana_storage_provider_latency_seconds{provider=\"b\"}"));
+  EXPECT_TRUE(says("cedana_storage_provider_packs{provider=\"b\"} 1\n"));
+  EXPECT_TRUE(WaitFor([&] { return says("cedana_storage_provider_up{provider=\"b\"} 1\n"); }));
+}
+
 TEST_F(Providers, WhatALostProviderHadIsWrittenElsewhere) {
   AddS3("a");
   AddS3("b");
@@ -278,6 +299,8 @@ TEST_F(Providers, ARepairThatCompares) {
   EXPECT_EQ(answer.json["scrubbed"]["a"]["missing"], 1) << answer.body;
   EXPECT_EQ(answer.json["scrubbed"]["b"]["missing"], 0) << answer.body;
   EXPECT_EQ(answer.json["more"], false);
+  const std::string metrics = Admin("GET", "/metrics").body;
+  EXPECT_TRUE(absl::StrContains(metrics, "\ncedana_storage_missing_shards_total 1\n")) << metrics;
   EXPECT_TRUE(WaitFor([&] { return Owed() == 0; }));
   EXPECT_EQ(ReadBack("one", {pack}), 2u);
   EXPECT_EQ(Call("POST", "/v3/admin/repair", Json::object()).status, 403);

@@ -13,7 +13,8 @@ namespace cedana::api {
 // Thread-safe. The parts outlive it.
 class Service {
  public:
-  explicit Service(const ServiceParts& parts) : parts_(parts), vault_(*parts.vault) {
+  explicit Service(const ServiceParts& parts, const BulkLimits& bulk = {})
+      : parts_(parts), vault_(*parts.vault), bulk_slots_(vault_.clock, bulk) {
     parts_.requests = &requests_;
   }
 

@@ -3,6 +3,7 @@
 #include "storage/api/upload.h"
 
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/log.h"
@@ -19,27 +20,36 @@ namespace {
 constexpr char kCodec[] = "lz4";
 constexpr absl::Duration kCommitTimeout = absl::Minutes(1);
 
-absl::Status TooLarge(uint64_t bytes_max) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("file: larger than ", bytes_max >> 30, " GiB, the most that can be uploaded"));
+absl::Status TooLarge() {
+  return absl::InvalidArgumentError(absl::StrCat("file: larger than ", kUploadBytesMax >> 30,
+                                                 " GiB, the most that can be uploaded"));
 }
 
-absl::StatusOr<transfer::CheckpointInfo> SaveBody(Call& call, const replica::Vault& vault,
-                                                  const FileGrant& grant) {
+BulkSlots::Want WantFor(const FileGrant& grant) {
+  const std::optional<absl::string_view> folder = FolderOfStream(grant.name);
+  if (!folder.has_value()) return {.organisation = grant.organisation};
+  return {.organisation = grant.organisation,
+          .group = absl::StrCat("up ", *folder),
+          .shares = kStreamsMax};
+}
+
+absl::StatusOr<transfer::CheckpointInfo> SaveBody(PacedPeer& peer, const replica::Vault& vault,
+                                                  const FileGrant& grant, size_t memory_bytes) {
   OrgCatalog catalog(&vault, grant.organisation, replica::PathKind::kFile);
   transfer::SaveOptions options;
   options.save = base::DrawId<base::SaveId>(*vault.random);
   options.checkpoint = base::DrawId<base::CheckpointId>(*vault.random);
   CEDANA_ASSIGN_OR_RETURN(options.path, metadata::NormaliseFile(grant.name));
   options.codec = kCodec;
-  options.memory_limit_bytes = kBulkMemoryBytes;
+  options.memory_limit_bytes = memory_bytes;
+  options.one_file = true;
   options.random = vault.random;
   CEDANA_ASSIGN_OR_RETURN(
       const std::unique_ptr<transfer::Save> save,
       transfer::Save::Begin(base::Context{}, options, &catalog, [&](const base::SaveId& id) {
         return replica::MakePackSink(&vault, id);
       }));
-  BodySource body(call, *vault.clock);
+  BodySource body(&peer);
   CEDANA_RETURN_IF_ERROR(save->Store(kFileData, body));
   transfer::JobFacts facts;
   facts.type = kFileType;
@@ -49,11 +59,9 @@ absl::StatusOr<transfer::CheckpointInfo> SaveBody(Call& call, const replica::Vau
 }  // namespace
 
 absl::StatusOr<size_t> BodySource::Read(std::span<uint8_t> out) {
-  const absl::Duration began = clock_.Monotonic();
-  CEDANA_ASSIGN_OR_RETURN(const size_t got, call_.ReadBody(out));
+  CEDANA_ASSIGN_OR_RETURN(const size_t got, peer_.Read(out));
   bytes_ += got;
-  if (bytes_ > bytes_max_) return TooLarge(bytes_max_);
-  if (got > 0) CEDANA_RETURN_IF_ERROR(floor_.Moved(got, clock_.Monotonic() - began));
+  if (bytes_ > kUploadBytesMax) return TooLarge();
   return got;
 }
 
@@ -62,10 +70,13 @@ absl::Status PutData(Call& call, const replica::Vault& vault, BulkSlots& slots) 
   if (grant.use != FileGrant::Use::kUpload) {
     return absl::PermissionDeniedError("grant: is for reading");
   }
-  if (call.request().content_length.value_or(0) > kUploadBytesMax) return TooLarge(kUploadBytesMax);
-  CEDANA_ASSIGN_OR_RETURN(const BulkSlots::Slot slot,
-                          slots.Take(grant.organisation, [&call] { return call.cancelled(); }));
-  const absl::StatusOr<transfer::CheckpointInfo> saved = SaveBody(call, vault, grant);
+  if (call.request().content_length.value_or(0) > kUploadBytesMax) return TooLarge();
+  const BulkSlots::Want want = WantFor(grant);
+  CEDANA_ASSIGN_OR_RETURN(BulkSlots::Slot slot,
+                          slots.Take(want, [&call] { return call.cancelled(); }));
+  PacedPeer peer(call, slot, slots.limits());
+  const absl::StatusOr<transfer::CheckpointInfo> saved =
+      SaveBody(peer, vault, grant, want.group.empty() ? kBulkMemoryBytes : kShareBytes);
   if (!saved.ok()) {
     base::LogWarn("upload failed", {{"request", call.request_id()},
                                     {"organisation", grant.organisation.ToHex()},

@@ -4,10 +4,8 @@
 #include <cstdint>
 #include <span>
 
-#include "core/base/clock.h"
 #include "core/transfer/save.h"
-#include "storage/api/call.h"
-#include "storage/api/rate_floor.h"
+#include "storage/api/paced_peer.h"
 
 namespace cedana::api {
 
@@ -18,20 +16,16 @@ inline constexpr char kFileType[] = "file";
 // Its page map is in memory while it is saved and while it is read: some 16 MiB at this size.
 inline constexpr uint64_t kUploadBytesMax = uint64_t{256} << 30;
 
-// kInvalidArgument when the body is larger than allowed, kDeadlineExceeded when it is too slow;
-// else the connection's errors: a body that was cut is one, never an end.
+// kInvalidArgument when the body is larger than allowed, kDeadlineExceeded when it is to give way
+// to others; else the connection's errors: a body that was cut is one, never an end.
 class BodySource : public transfer::ByteSource {
  public:
-  BodySource(Call& call, base::Clock& clock, uint64_t bytes_max = kUploadBytesMax)
-      : call_(call), clock_(clock), bytes_max_(bytes_max) {}
+  explicit BodySource(PacedPeer* peer) : peer_(*peer) {}
   absl::StatusOr<size_t> Read(std::span<uint8_t> out) override;
 
  private:
-  Call& call_;
-  base::Clock& clock_;
-  const uint64_t bytes_max_;
+  PacedPeer& peer_;
   uint64_t bytes_ = 0;
-  RateFloor floor_;
 };
 
 }  // namespace cedana::api

@@ -59,6 +59,31 @@ TEST_F(CliTest, AdministersARunningService) {
   EXPECT_EQ(Call("GET", "/v2/user", {}, token).status, 401);
   EXPECT_TRUE(absl::StrContains(Admin({"token", "list"}).out, "revoked"));
   EXPECT_TRUE(absl::StrContains(Admin({"collect"}).out, "deleted_packs=0"));
+  const std::string status = Admin({"status"}).out;
+  EXPECT_TRUE(absl::StrContains(status, "debt: none")) << status;
+  EXPECT_TRUE(
+      absl::StrContains(status, "repair since the start: 0 objects, 0 copies (0 B) written"))
+      << status;
+  EXPECT_TRUE(absl::StrContains(status, "found 0 damaged, 0 missing")) << status;
+}
+
+TEST_F(CliTest, SendsTheTokenToNoOtherMachineWithoutTls) {
+  StartNode();
+  const std::string other = absl::StrCat("http://storage.example:", node_->port());
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"status", "--url", other}, {"status", "--url", "http://0.0.0.0:7070/"}}) {
+    std::vector<std::string> all = words;
+    all.insert(all.end(), {"--data", folder_.string()});
+    const Outcome outcome = Run(all);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_EQ(outcome.error,
+              absl::StrCat("Error: --url (CEDANA_STORAGE_URL) \"", words[2],
+                           "\" is plain http:// to another machine, which would show token and "
+                           "keys to the network: use https://\n"));
+  }
+  EXPECT_TRUE(absl::StrContains(
+      Run({"status", "--url", "127.0.0.1:7070", "--data", folder_.string()}).error,
+      "must start with https:// (or http:// on loopback)"));
 }
 
 TEST_F(CliTest, SaysInOneLineWhatIsWrong) {

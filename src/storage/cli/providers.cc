@@ -73,11 +73,20 @@ void PrintDebt(const Json& debt) {
     std::printf("debt: none, everything is fully replicated\n");
     return;
   }
-  std::printf("debt: %s packs (%s), %s manifests; in one place only: %s, lost: %s; oldest %lld s\n",
+  std::printf("debt: %s packs (%s), %s manifests; endangered: %s, lost: %s; oldest %lld s\n",
               Count(debt, "packs").c_str(), Size(debt, "bytes").c_str(),
               Count(debt, "manifests").c_str(), Count(debt, "endangered").c_str(),
               Count(debt, "lost").c_str(),
               static_cast<long long>(base::IntOr(debt, "oldest_age_ms", 0) / 1000));
+}
+
+void PrintRepair(const Json& repair) {
+  std::printf(
+      "repair since the start: %s objects, %s copies (%s) written, %s tries put off; found "
+      "%s damaged, %s missing\n",
+      Count(repair, "paid").c_str(), Count(repair, "written_shards").c_str(),
+      Size(repair, "written_bytes").c_str(), Count(repair, "postponed").c_str(),
+      Count(repair, "damaged_shards").c_str(), Count(repair, "missing_shards").c_str());
 }
 
 }  // namespace
@@ -202,6 +211,7 @@ absl::Status ShowStatus(const AdminOptions& options) {
     std::printf("%s: %s\n", Text(row, "name").c_str(), Text(row, "error").c_str());
   }
   PrintDebt(base::Member(status, "debt"));
+  PrintRepair(base::Member(status, "repair"));
   return absl::OkStatus();
 }
 
@@ -232,6 +242,10 @@ absl::Status Repair(const AdminOptions& options, bool scrub) {
     std::printf("%s: %s shards compared, %s missing, %s damaged, %s strays deleted\n", name.c_str(),
                 Count(counts, "shards").c_str(), Count(counts, "missing").c_str(),
                 Count(counts, "damaged").c_str(), Count(counts, "strays").c_str());
+    if (base::IntOr(counts, "spared", 0) > 0) {
+      std::printf("%s: %s objects of commits that the catalog does not know, kept\n", name.c_str(),
+                  Count(counts, "spared").c_str());
+    }
   }
   std::printf("repaired: %s\n", Count(answer, "paid").c_str());
   PrintDebt(base::Member(answer, "debt"));

@@ -10,6 +10,7 @@
 #include "core/base/fd.h"
 #include "core/base/status.h"
 #include "core/http/client.h"
+#include "core/http/service_url.h"
 
 namespace cedana::cli {
 
@@ -35,9 +36,15 @@ absl::StatusOr<std::string> OperatorToken(const AdminOptions& options) {
   return std::string(absl::StripAsciiWhitespace(*text));
 }
 
-std::string Url(const AdminOptions& options) {
+absl::StatusOr<std::string> Url(const AdminOptions& options) {
   std::string url = options.url;
   if (url.empty()) url = base::GetEnv("CEDANA_STORAGE_URL").value_or(kDefaultUrl);
+  absl::StripAsciiWhitespace(&url);
+  // As strict as the daemon: the token goes along.
+  CEDANA_RETURN_IF_ERROR(
+      http::ServiceOrigin(
+          absl::StrCat("--url (CEDANA_STORAGE_URL) \"", http::UrlForText(url), "\""), url)
+          .status());
   while (absl::EndsWith(url, "/")) url.pop_back();
   return url;
 }
@@ -47,6 +54,7 @@ std::string Url(const AdminOptions& options) {
 absl::StatusOr<Json> CallService(const AdminOptions& options, const std::string& method,
                                  const std::string& target, const Json* body,
                                  absl::Duration timeout) {
+  CEDANA_ASSIGN_OR_RETURN(const std::string url, Url(options));
   CEDANA_ASSIGN_OR_RETURN(const std::string token, OperatorToken(options));
   CEDANA_ASSIGN_OR_RETURN(
       const auto client,
@@ -56,20 +64,20 @@ absl::StatusOr<Json> CallService(const AdminOptions& options, const std::string&
                             .user_agent = "cedana-storage",
                             .stall_timeout = timeout}));
   const std::string text = body == nullptr ? "" : base::DumpJson(*body);
-  http::ClientRequest request{.method = method, .url = Url(options) + target};
+  http::ClientRequest request{.method = method, .url = url + target};
   request.headers = {{"Authorization", absl::StrCat("Bearer ", token)},
                      {"Content-Type", "application/json"}};
   request.body = {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
   request.has_body = method == "POST" || method == "PUT";
   absl::StatusOr<http::ClientResponse> answer =
       client->Do(base::Context{}.WithTimeout(timeout), request);
-  if (!answer.ok()) return base::Annotate(answer.status(), Url(options));
+  if (!answer.ok()) return base::Annotate(answer.status(), url);
   absl::StatusOr<Json> json = base::ParseJson(answer->body);
   if (answer->status >= 200 && answer->status < 300 && json.ok()) return json;
   const std::string message =
       json.ok() && json->is_object() ? base::StringOr(*json, "message", "") : "";
-  return absl::InternalError(
-      message.empty() ? absl::StrCat(Url(options), ": answered ", answer->status) : message);
+  return absl::InternalError(message.empty() ? absl::StrCat(url, ": answered ", answer->status)
+                                             : message);
 }
 
 // Columns as wide as their widest cell, two spaces apart.

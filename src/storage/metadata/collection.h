@@ -47,6 +47,15 @@ class Collection {
   virtual absl::StatusOr<std::vector<uint64_t>> RecordedCommits(
       const base::OrgId& organisation) = 0;
 
+  // The sequences of all its checkpoints, hidden ones as well.
+  virtual absl::StatusOr<std::vector<uint64_t>> KnownCommits(const base::OrgId& organisation) = 0;
+  // The sequence of the newest commit.
+  virtual absl::StatusOr<uint64_t> LastSequence() = 0;
+  // The object stores hold commits up to `sequence` that this catalog never saw: it is older than
+  // they are. None of these sequences is given again; and no save that was begun so far is swept
+  // any more, because it may be one of those that committed.
+  virtual absl::Status SkipTo(uint64_t sequence) = 0;
+
   // Saves that have ended, no grant of theirs is good any more, and a sweep is due. Open saves
   // whose lease has ended are aborted by this call, before anything of theirs is deleted.
   virtual absl::StatusOr<std::vector<base::SaveId>> DeadSaves(int limit) = 0;

@@ -7,8 +7,6 @@
 namespace cedana::metadata {
 namespace {
 
-constexpr uint32_t kManifestCopiesMax = 2;
-
 // Per object: domains where it can be read, domains that count for the policy, and shards that
 // somebody has to look at. `s` are shards, `pr` providers.
 #define CEDANA_LIVE_COLUMNS                                                              \
@@ -99,10 +97,6 @@ absl::StatusOr<Policy> EffectivePolicy(Connection& connection, const base::OrgId
   return policy;
 }
 
-uint32_t CopiesWanted(const Policy& policy, ObjectKind kind) {
-  return kind == ObjectKind::kPack ? policy.copies : std::min(policy.copies, kManifestCopiesMax);
-}
-
 absl::StatusOr<uint32_t> Assess(Connection& connection, const Policy& policy, const ObjectRef& ref,
                                 int64_t now_ms) {
   Query counts(connection, ref.kind == ObjectKind::kPack ? kPackCounts : kManifestCounts);
@@ -112,7 +106,7 @@ absl::StatusOr<uint32_t> Assess(Connection& connection, const Policy& policy, co
     return absl::InternalError("catalog: an aggregate without a row");
   }
   const auto live = static_cast<uint32_t>(counts.Int(0));
-  const bool in_debt = counts.Int(1) < CopiesWanted(policy, ref.kind) || counts.Int(2) > 0;
+  const bool in_debt = counts.Int(1) < policy.copies || counts.Int(2) > 0;
   if (!in_debt) {
     Query drop(connection, "DELETE FROM debts WHERE organisation = ? AND kind = ? AND id = ?");
     CEDANA_RETURN_IF_ERROR(drop.Bind(ref.organisation, static_cast<int>(ref.kind), ref.id).Run());
@@ -129,15 +123,14 @@ absl::StatusOr<uint32_t> Assess(Connection& connection, const Policy& policy, co
 absl::Status AssessOrganisation(Connection& connection, const base::OrgId& organisation,
                                 int64_t now_ms) {
   CEDANA_ASSIGN_OR_RETURN(const Policy policy, EffectivePolicy(connection, organisation));
-  const auto judge = [&](const char* add_sql, const char* drop_sql,
-                         ObjectKind kind) -> absl::Status {
+  const auto judge = [&](const char* add_sql, const char* drop_sql) -> absl::Status {
     Query add(connection, add_sql);
-    CEDANA_RETURN_IF_ERROR(add.Bind(organisation, CopiesWanted(policy, kind), now_ms).Run());
+    CEDANA_RETURN_IF_ERROR(add.Bind(organisation, policy.copies, now_ms).Run());
     Query drop(connection, drop_sql);
-    return drop.Bind(organisation, CopiesWanted(policy, kind)).Run();
+    return drop.Bind(organisation, policy.copies).Run();
   };
-  CEDANA_RETURN_IF_ERROR(judge(kAddPackDebts, kDropPackDebts, ObjectKind::kPack));
-  return judge(kAddManifestDebts, kDropManifestDebts, ObjectKind::kManifest);
+  CEDANA_RETURN_IF_ERROR(judge(kAddPackDebts, kDropPackDebts));
+  return judge(kAddManifestDebts, kDropManifestDebts);
 }
 
 absl::Status AssessAll(Connection& connection, int64_t now_ms) {

@@ -15,9 +15,6 @@ namespace cedana::metadata {
 
 absl::StatusOr<Policy> EffectivePolicy(Connection& connection, const base::OrgId& organisation);
 
-// How many copies of it the policy wants: manifests at most two.
-uint32_t CopiesWanted(const Policy& policy, ObjectKind kind);
-
 // Makes, keeps or removes the row of debt of one object; returns in how many failure domains it
 // can be read.
 absl::StatusOr<uint32_t> Assess(Connection& connection, const Policy& policy, const ObjectRef& ref,
@@ -28,7 +25,8 @@ absl::Status AssessOrganisation(Connection& connection, const base::OrgId& organ
 absl::Status AssessAll(Connection& connection, int64_t now_ms);
 
 // Fills in what a checkpoint's durability is now: "fully replicated", "durable" (at least `ack`
-// copies of everything), "endangered" (fewer), "lost" (something can be read nowhere).
+// copies of everything), "endangered" (fewer, though all can be read), "lost" (something can be
+// read nowhere).
 absl::Status FillDurability(Connection& connection, const base::OrgId& organisation,
                             const std::vector<Checkpoint*>& checkpoints);
 

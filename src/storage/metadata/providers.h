@@ -24,8 +24,8 @@ struct ProviderRow {
   int64_t since_ms = 0;  // when the state was entered
 };
 
-// Of one organisation: a pack has `copies` shards in different failure domains, and `ack` of them
-// are seen before a commit. Requires: 1 <= ack <= copies.
+// Of one organisation: each pack and each manifest has `copies` shards in different failure
+// domains, and `ack` of them are seen before a commit. Requires: 1 <= ack <= copies.
 struct Policy {
   uint32_t copies = 1;
   uint32_t ack = 1;

@@ -66,7 +66,7 @@ struct DebtSummary {
   uint64_t packs = 0;
   uint64_t manifests = 0;
   uint64_t bytes = 0;       // of one copy of each pack
-  uint64_t endangered = 0;  // can be read in one failure domain only, though more are wanted
+  uint64_t endangered = 0;  // can be read in fewer failure domains than `ack`, but in one at least
   uint64_t lost = 0;        // can be read nowhere
   int64_t oldest_ms = 0;    // 0: no debt
 };
@@ -94,8 +94,8 @@ class Replication {
   // Judges its debt once more; what is gone owes nothing. kFailedPrecondition: it still owes.
   virtual absl::Status Settle(const ObjectRef& ref) = 0;
 
-  // Takes debts that are due, the most endangered and then the oldest first, for `lease`: no other
-  // worker gets them before its end.
+  // Takes debts that are due, those with the fewest copies and then the oldest first, for `lease`:
+  // no other worker gets them before its end.
   virtual absl::StatusOr<std::vector<Debt>> Claim(const std::string& worker, int limit,
                                                   absl::Duration lease) = 0;
   // The worker still has it in hand, for `lease` from now. Nothing where it is not the worker's.

@@ -73,12 +73,47 @@ TEST_F(ReplicationTest, ACommitWantsAckInDifferentDomainsAndOwesTheRest) {
   ASSERT_TRUE(durable.ok()) << durable.status();
   EXPECT_EQ(durable->durability, "durable");
   EXPECT_EQ(Summary().packs, 1u);
-  EXPECT_EQ(Summary().manifests, 0u);
+  EXPECT_EQ(Summary().manifests, 1u);
   EXPECT_EQ(Summary().bytes, pack.bytes);
   ASSERT_TRUE(metadata_->replication().SetShard(Pack(pack), "c", ShardState::kLive).ok());
-  EXPECT_EQ(DurabilityOf("durable"), "fully replicated");
   EXPECT_EQ(Summary().packs, 0u);
-  EXPECT_EQ(TrySave("full", {PackAt({"a", "b", "c"})}, {"a", "b"})->durability, "fully replicated");
+  EXPECT_EQ(DurabilityOf("durable"), "durable");  // its manifest is in two places only
+  const ObjectRef manifest = ObjectRef::Manifest(org_, durable->id);
+  EXPECT_EQ(metadata_->replication().Find(manifest)->copies, 3u);
+  ASSERT_TRUE(metadata_->replication().SetShard(manifest, "c", ShardState::kLive).ok());
+  EXPECT_EQ(DurabilityOf("durable"), "fully replicated");
+  EXPECT_EQ(Summary().manifests, 0u);
+  const CommittedPack everywhere = PackAt({"a", "b", "c"});
+  EXPECT_EQ(TrySave("full", {everywhere}, {"a", "b", "c"})->durability, "fully replicated");
+  // As many acknowledge a manifest as a pack.
+  ASSERT_TRUE(metadata_->providers().SetPolicy(org_, Policy{3, 3}).ok());
+  const CommittedPack all = PackAt({"a", "b", "c"});
+  EXPECT_TRUE(absl::IsFailedPrecondition(TrySave("ack", {all}, {"a", "b"}).status()));
+}
+
+TEST_F(ReplicationTest, EndangeredIsWhatFewerDomainsHaveThanAck) {
+  AddProviders({"a", "b", "c"});
+  const auto after_losing_one = [&](uint32_t copies, uint32_t ack, const std::string& path,
+                                    std::vector<std::string> at) {
+    EXPECT_TRUE(metadata_->providers().SetPolicy(org_, Policy{copies, ack}).ok());
+    const CommittedPack pack = PackAt(at);
+    EXPECT_TRUE(TrySave(path, {pack}, {"a", "b", "c"}).ok());
+    EXPECT_TRUE(metadata_->replication().SetShard(Pack(pack), "a", ShardState::kDamaged).ok());
+    return DurabilityOf(path);
+  };
+  EXPECT_EQ(after_losing_one(2, 1, "one left of ack 1", {"a", "b"}), "durable");
+  EXPECT_EQ(Summary().endangered, 0u);
+  EXPECT_EQ(after_losing_one(3, 2, "two left of ack 2", {"a", "b", "c"}), "durable");
+  // The one with a single copy is now under a policy that wants two acknowledged.
+  EXPECT_EQ(DurabilityOf("one left of ack 1"), "endangered");
+  EXPECT_EQ(Summary().endangered, 1u);
+  EXPECT_EQ(after_losing_one(3, 3, "two left of ack 3", {"a", "b", "c"}), "endangered");
+  EXPECT_EQ(Summary().endangered, 3u);
+  EXPECT_EQ(Summary().lost, 0u);
+  // Without a policy `ack` is 2 here.
+  ASSERT_TRUE(metadata_->providers().SetPolicy(org_, std::nullopt).ok());
+  EXPECT_EQ(Summary().endangered, 1u);
+  EXPECT_EQ(DurabilityOf("two left of ack 3"), "durable");
 }
 
 TEST_F(ReplicationTest, WhatWasOnlyAcknowledgedCountsForTheCommitAndIsDebt) {
@@ -294,7 +329,8 @@ TEST(Schema, ACatalogOfVersionOneOpensWithAllThatItHeld) {
   }
   {
     auto database = *sqlite::Database::Open(file);
-    ASSERT_TRUE(database->Execute("PRAGMA user_version=4").ok());
+    ASSERT_TRUE(
+        database->Execute(absl::StrCat("PRAGMA user_version=", kSchemaVersion + 1).c_str()).ok());
   }
   EXPECT_TRUE(absl::IsFailedPrecondition(Metadata::Open(file, {}).status()));
   // Named by what was there, so that a backup of it gets the same name when it is opened anew.
@@ -326,6 +362,50 @@ TEST(Schema, RowsOfProvidersThatAreNoneGo) {
   const auto usage = (*metadata)->providers().Usage();
   ASSERT_EQ(usage->size(), 1u);
   EXPECT_EQ((*usage)[0].provider, "a");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Schema, ManifestsOfVersionTwoOweTheCopiesThatTheyLack) {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() /
+      absl::StrCat("cedana-schema-", absl::Hex(base::SystemRandom().Next64()));
+  std::filesystem::create_directory(folder);
+  const std::string file = folder / "catalog.db";
+  const base::OrgId org = base::OrgId(std::array<uint8_t, 16>{1});
+  {
+    auto database = *sqlite::Database::Open(file);
+    ASSERT_TRUE(database->Execute(kSchemaStep1).ok());
+    ASSERT_TRUE(database->Execute(kSchemaStep2).ok());
+    ASSERT_TRUE(database
+                    ->Execute("PRAGMA user_version=2;"
+                              "INSERT INTO organisations VALUES(x'01000000000000000000000000000000'"
+                              ", 'one', x'00', 0);"
+                              "INSERT INTO providers VALUES('p0', '', 'p0', 0, 0, 0), "
+                              "('p1', '', 'p1', 0, 0, 0), ('p2', '', 'p2', 0, 0, 0);"
+                              "INSERT INTO policies VALUES(x'01000000000000000000000000000000', "
+                              "3, 2);"
+                              "INSERT INTO checkpoints VALUES(x'01000000000000000000000000000000', "
+                              "x'04000000000000000000000000000000', "
+                              "x'03000000000000000000000000000000', 'a', 1, 5, 9, 10, 10, 'lz4', "
+                              "'', '', '', '{}', x'aa', 8, NULL, x'01');"
+                              "INSERT INTO manifest_shards VALUES"
+                              "(x'01000000000000000000000000000000', "
+                              "x'04000000000000000000000000000000', 'p0', 5, 0), "
+                              "(x'01000000000000000000000000000000', "
+                              "x'04000000000000000000000000000000', 'p1', 5, 0);")
+                    .ok());
+  }
+  FakeClock clock;
+  for (int start = 0; start < 2; ++start) {
+    const auto metadata = Metadata::Open(file, {.clock = &clock});
+    ASSERT_TRUE(metadata.ok()) << metadata.status();
+    const DebtSummary summary = *(*metadata)->replication().Summary();
+    EXPECT_EQ(summary.manifests, 1u);
+    EXPECT_EQ(summary.packs, 0u);
+    EXPECT_EQ((*metadata)->checkpoints().Find(org, "a")->durability, "durable");
+    // Repair finds it.
+    EXPECT_EQ((*metadata)->replication().Claim("w", 10, absl::ZeroDuration())->size(), 1u);
+  }
   std::filesystem::remove_all(folder);
 }
 

@@ -8,6 +8,8 @@
 namespace cedana::metadata {
 
 inline constexpr int kSchemaVersion = 3;
+// Catalogs below were judged by other rules: what they owe is found anew when they are opened.
+inline constexpr int kJudgedSince = 3;
 
 inline constexpr char kSchemaStep1[] = R"sql(
 CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -186,6 +188,8 @@ CREATE TABLE chores(
 inline constexpr char kSchemaStep3[] = R"sql(
 CREATE TABLE vault(id BLOB NOT NULL);
 INSERT INTO vault SELECT id FROM organisations WHERE name = 'default';
+
+-- Manifests want as many copies as packs from here on (before: two at most): see kJudgedSince.
 
 -- Names of providers that are none any more. A commit or a repair that was under way may still write
 -- rows of shards under such a name, which say nothing about another provider of that name. Those

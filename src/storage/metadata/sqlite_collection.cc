@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "storage/metadata/chores.h"
 #include "storage/metadata/sqlite_metadata_internal.h"
 
 namespace cedana::metadata {
@@ -60,6 +61,40 @@ class SqliteCollection : public Collection {
       return query.status();
     }));
     return sequences;
+  }
+
+  absl::StatusOr<std::vector<uint64_t>> KnownCommits(const base::OrgId& organisation) override {
+    std::vector<uint64_t> sequences;
+    CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) {
+      Query query(connection, "SELECT sequence FROM checkpoints WHERE organisation = ?");
+      query.Bind(organisation);
+      while (query.Step()) sequences.push_back(static_cast<uint64_t>(query.Int(0)));
+      return query.status();
+    }));
+    return sequences;
+  }
+
+  absl::StatusOr<uint64_t> LastSequence() override {
+    uint64_t last = 0;
+    CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) {
+      Query query(connection, "SELECT value FROM counters WHERE name = 'sequence'");
+      if (query.Step()) last = static_cast<uint64_t>(query.Int(0));
+      return query.status();
+    }));
+    return last;
+  }
+
+  absl::Status SkipTo(uint64_t sequence) override {
+    return shared_.database->Write([&](Connection& connection) -> absl::Status {
+      Query skip(connection,
+                 "UPDATE counters SET value = ?1 WHERE name = 'sequence' AND value < ?1");
+      CEDANA_RETURN_IF_ERROR(skip.Bind(sequence).Run());
+      if (skip.changes() == 0) return absl::OkStatus();
+      Query saves(connection, "UPDATE saves SET swept = 2 WHERE swept < 2");
+      CEDANA_RETURN_IF_ERROR(saves.Run());
+      Query chores(connection, "DELETE FROM chores WHERE kind = ?");
+      return chores.Bind(static_cast<int>(ChoreKind::kSweepSave)).Run();
+    });
   }
 
   absl::StatusOr<std::vector<base::SaveId>> DeadSaves(int limit) override {

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/base/status.h"
+#include "storage/metadata/debt_internal.h"
 #include "storage/metadata/schema.h"
 #include "storage/metadata/sqlite_metadata_internal.h"
 
@@ -72,7 +73,7 @@ class SqliteMetadata : public Metadata {
   const std::unique_ptr<Chores> chores_;
 };
 
-absl::Status Migrate(Connection& connection) {
+absl::Status Migrate(Connection& connection, int64_t now_ms) {
   int64_t version = 0;
   {
     Query query(connection, "PRAGMA user_version");
@@ -87,6 +88,7 @@ absl::Status Migrate(Connection& connection) {
   for (int64_t step = version; step < kSchemaVersion; ++step) {
     CEDANA_RETURN_IF_ERROR(connection.Execute(kSchemaSteps[step]));
   }
+  if (version < kJudgedSince) CEDANA_RETURN_IF_ERROR(AssessAll(connection, now_ms));
   return connection.Execute(absl::StrCat("PRAGMA user_version=", kSchemaVersion).c_str());
 }
 
@@ -167,7 +169,10 @@ absl::StatusOr<std::vector<std::string>> ShardProviders(Connection& connection,
 absl::StatusOr<std::unique_ptr<Metadata>> Metadata::Open(const std::string& file,
                                                          const MetadataOptions& options) {
   CEDANA_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(file));
-  CEDANA_RETURN_IF_ERROR(database->Write(Migrate));
+  base::Clock& clock = options.clock != nullptr ? *options.clock : base::SystemClock();
+  CEDANA_RETURN_IF_ERROR(database->Write([&](Connection& connection) {
+    return Migrate(connection, absl::ToUnixMillis(clock.Now()));
+  }));
   return std::unique_ptr<Metadata>(new SqliteMetadata(std::move(database), options));
 }
 

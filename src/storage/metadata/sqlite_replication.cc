@@ -32,7 +32,7 @@ class SqliteReplication : public Replication {
       }
       CEDANA_RETURN_IF_ERROR(shards.status());
       CEDANA_ASSIGN_OR_RETURN(const Policy policy, EffectivePolicy(connection, ref.organisation));
-      object.copies = CopiesWanted(policy, ref.kind);
+      object.copies = policy.copies;
       return absl::OkStatus();
     }));
     return object;
@@ -146,11 +146,14 @@ class SqliteReplication : public Replication {
   absl::StatusOr<DebtSummary> Summary() override {
     DebtSummary summary;
     CEDANA_RETURN_IF_ERROR(shared_.database->Read([&](Connection& connection) -> absl::Status {
+      // The default of `ack` as EffectivePolicy has it.
       Query query(connection,
-                  "SELECT TOTAL(d.kind = 0), TOTAL(d.kind = 1), TOTAL(p.bytes), "
-                  "TOTAL(d.live = 1), TOTAL(d.live = 0), MIN(d.since_ms) FROM debts d LEFT JOIN "
-                  "packs p ON d.kind = 0 AND p.organisation = d.organisation AND p.id = d.id "
-                  "WHERE d.kind = 1 OR p.state = 0");
+                  "SELECT TOTAL(d.kind = 0), TOTAL(d.kind = 1), TOTAL(p.bytes), TOTAL(d.live > 0 "
+                  "AND d.live < COALESCE(o.ack, (SELECT MIN(2, COUNT(DISTINCT domain)) FROM "
+                  "providers WHERE state = 0))), TOTAL(d.live = 0), MIN(d.since_ms) FROM debts d "
+                  "LEFT JOIN packs p ON d.kind = 0 AND p.organisation = d.organisation AND p.id = "
+                  "d.id LEFT JOIN policies o ON o.organisation = d.organisation WHERE d.kind = 1 "
+                  "OR p.state = 0");
       if (query.Step()) {
         summary = {static_cast<uint64_t>(query.Int(0)), static_cast<uint64_t>(query.Int(1)),
                    static_cast<uint64_t>(query.Int(2)), static_cast<uint64_t>(query.Int(3)),

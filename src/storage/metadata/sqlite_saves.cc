@@ -300,19 +300,18 @@ class SqliteSaves : public Saves {
     return absl::OkStatus();
   }
 
-  // Everything that the checkpoint refers to is in `ack` failure domains, its manifest in two of
-  // them at most; what is short of `copies` is debt from here on. The providers' states are those
-  // of this transaction, so one that was declared lost meanwhile does not count.
+  // Everything that the checkpoint refers to, and its manifest, is in `ack` failure domains; what
+  // is short of `copies` is debt from here on. The providers' states are those of this transaction,
+  // so one that was declared lost meanwhile does not count.
   absl::Status RequireDurable(Connection& connection, const base::OrgId& organisation,
                               const NewCheckpoint& wanted) {
     CEDANA_ASSIGN_OR_RETURN(const Policy policy, EffectivePolicy(connection, organisation));
     const auto require = [&](const ObjectRef& ref, absl::string_view what) -> absl::Status {
       CEDANA_ASSIGN_OR_RETURN(const uint32_t live, Assess(connection, policy, ref, shared_.Now()));
-      const uint32_t needed = std::min(policy.ack, CopiesWanted(policy, ref.kind));
-      if (live >= needed) return absl::OkStatus();
+      if (live >= policy.ack) return absl::OkStatus();
       return absl::FailedPreconditionError(absl::StrCat("commit: ", what, " ", ref.id.ToHex(),
                                                         " is whole in ", live, " failure domains, ",
-                                                        needed, " are wanted"));
+                                                        policy.ack, " are wanted"));
     };
     for (const CommittedPack& pack : wanted.packs) {
       CEDANA_RETURN_IF_ERROR(require(ObjectRef::Pack(organisation, pack.id), "pack"));

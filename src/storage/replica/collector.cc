@@ -7,6 +7,7 @@
 #include "core/base/status.h"
 #include "core/format/commit_record.h"
 #include "storage/replica/crypto.h"
+#include "storage/replica/lost_commits.h"
 #include "storage/replica/object_keys.h"
 #include "storage/replica/objects.h"
 #include "storage/replica/spread.h"
@@ -112,6 +113,11 @@ absl::Status Collector::WriteRecords(const base::Context& context, CollectionCou
 }
 
 absl::Status Collector::SweepSaves(const base::Context& context, CollectionCounts* counts) {
+  // Before it is asked which saves are dead: an older catalog does not know which have committed.
+  for (const ProviderPtr& provider : vault_.providers->Healthy()) {
+    const absl::Status compared = CompareRecords(context, vault_, *provider);
+    if (!compared.ok()) vault_.providers->health().Record(provider->name, compared);
+  }
   while (true) {
     CEDANA_ASSIGN_OR_RETURN(const std::vector<base::SaveId> dead,
                             vault_.metadata->collection().DeadSaves(kBatch));
@@ -129,8 +135,10 @@ absl::Status Collector::SweepSave(const base::Context& context, const base::Save
   std::vector<metadata::Chore> owed;
   for (const ProviderPtr& provider : vault_.providers->All()) {
     CEDANA_RETURN_IF_ERROR(context.Check());
-    absl::Status swept = absl::UnavailableError("unhealthy, or to be left alone");
-    if (vault_.providers->health().Ready(provider->name)) {
+    absl::Status swept =
+        absl::UnavailableError("unhealthy, to be left alone, or not compared with the catalog yet");
+    if (vault_.providers->health().Ready(provider->name) &&
+        vault_.providers->Compared(provider->name)) {
       swept = SweepSaveAt(context.WithTimeout(kSweepTimeout), save, *provider, counts);
       vault_.providers->health().Record(provider->name, swept);
     }
@@ -205,7 +213,9 @@ absl::Status Collector::DeletePacks(const base::Context& context, CollectionCoun
 absl::Status Collector::DoChores(const base::Context& context, CollectionCounts* counts) {
   HealthBoard& health = vault_.providers->health();
   for (const ProviderPtr& provider : vault_.providers->Ready()) {
-    bool more = true;
+    const absl::Status compared = CompareRecords(context, vault_, *provider);
+    if (!compared.ok()) health.Record(provider->name, compared);
+    bool more = compared.ok();
     while (more) {
       CEDANA_ASSIGN_OR_RETURN(const std::vector<metadata::Chore> chores,
                               vault_.metadata->chores().Of(provider->name, kBatch));

@@ -18,9 +18,6 @@
 namespace cedana::replica {
 namespace {
 
-// A manifest has whole copies in two failure domains (one under copies=1).
-constexpr uint32_t kManifestCopies = 2;
-
 // Enough to choose from, and a bound on what an answer holds.
 constexpr size_t kGrantsPerPackMax = 8;
 constexpr absl::Duration kManifestReadTimeout = absl::Seconds(5);
@@ -134,9 +131,7 @@ absl::StatusOr<transfer::CheckpointInfo> OrgCatalog::Commit(
     CEDANA_ASSIGN_OR_RETURN(
         wanted.row.manifest_providers,
         PutManifest(context, vault_, ManifestKey(request.save, request.checkpoint),
-                    request.manifest,
-                    {.copies = std::min(policy.copies, kManifestCopies),
-                     .needed = std::min(policy.ack, kManifestCopies)}));
+                    request.manifest, {.copies = policy.copies, .needed = policy.ack}));
     CEDANA_RETURN_IF_ERROR(context.Check());
   }
   // Then the catalog's row, which also queues the commit record. A save that has ended gets its
@@ -224,6 +219,11 @@ absl::StatusOr<std::string> OrgCatalog::ReadManifestFrom(const base::Context& co
   }
   if (listed) {
     base::LogWarn("a manifest is damaged", {{"provider", provider.name}, {"key", key}});
+    if (bytes.ok()) {
+      vault_.providers->findings().Damaged();
+    } else {
+      vault_.providers->findings().Missing();
+    }
     mark(metadata::ShardState::kDamaged);
   }
   if (!bytes.ok()) return base::Annotate(bytes.status(), absl::StrCat("provider ", provider.name));

@@ -76,6 +76,7 @@ class ProviderPackSource : public transfer::PackSource {
                     const absl::Status& what) override {
     base::LogWarn("a shard is damaged",
                   {{"provider", provider}, {"pack", pack.ToHex()}, {"error", what.message()}});
+    vault_.providers->findings().Damaged();
     const absl::Status noted = vault_.metadata->replication().SetShard(
         metadata::ObjectRef::Pack(organisation_, pack), provider, metadata::ShardState::kDamaged);
     if (!noted.ok()) {

@@ -53,6 +53,7 @@ void ProviderSet::Put(Provider provider) {
   absl::MutexLock lock(&mutex_);
   for (ProviderPtr& known : providers_) {
     if (known->name != entry->name) continue;
+    if (known->url != entry->url) compared_.erase(known->name);
     known = std::move(entry);
     return;
   }
@@ -84,9 +85,20 @@ void ProviderSet::Remove(const std::string& name) {
   {
     absl::MutexLock lock(&mutex_);
     std::erase_if(providers_, [&](const ProviderPtr& known) { return known->name == name; });
+    compared_.erase(name);
   }
   health_.Forget(name);
   read_backs_.Forget(name);
+}
+
+bool ProviderSet::Compared(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  return compared_.contains(name);
+}
+
+void ProviderSet::SetCompared(const std::string& name) {
+  absl::MutexLock lock(&mutex_);
+  compared_.insert(name);
 }
 
 std::vector<ProviderPtr> ProviderSet::All() const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "core/objstore/directory_store.h"
 #include "core/objstore/object_store.h"
 #include "storage/metadata/providers.h"
+#include "storage/replica/findings.h"
 #include "storage/replica/health.h"
 #include "storage/replica/read_backs.h"
 
@@ -71,12 +73,18 @@ class ProviderSet {
   absl::Status Ping(const base::Context& context) const;
   HealthBoard& health() const { return health_; }
   ReadBacks& read_backs() { return read_backs_; }
+  Findings& findings() { return findings_; }
+  // Whether its commit records were compared with the catalog since the start (lost_commits.h).
+  bool Compared(const std::string& name) const;
+  void SetCompared(const std::string& name);
 
  private:
   HealthBoard& health_;
   ReadBacks read_backs_;
+  Findings findings_;
   mutable absl::Mutex mutex_;
   std::vector<ProviderPtr> providers_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> compared_ ABSL_GUARDED_BY(mutex_);
 };
 
 // In how many different failure domains these are.

@@ -108,8 +108,12 @@ Repairer::Repairer(const Vault* vault, const RepairOptions& options)
       write_pace_(vault->clock, options.bytes_per_s) {}
 
 RepairCounts Repairer::counts() const {
+  const Findings& findings = vault_.providers->findings();
   absl::MutexLock lock(&mutex_);
-  return counts_;
+  RepairCounts counts = counts_;
+  counts.damaged_shards = findings.damaged();
+  counts.missing_shards = findings.missing();
+  return counts;
 }
 
 void Repairer::Suspect(const std::string& provider) {
@@ -152,10 +156,11 @@ absl::Status Repairer::Note(const metadata::ObjectRef& ref, const std::string& p
                  {"kind", ref.kind == ObjectKind::kPack ? "pack" : "manifest"},
                  {"id", ref.id.ToHex()},
                  {"error", seen.message()}});
-  {
-    absl::MutexLock lock(&mutex_);
-    ++(missing ? counts_.missing_shards : counts_.damaged_shards);
-    if (missing) suspects_.insert(provider);
+  if (missing) {
+    vault_.providers->findings().Missing();
+    Suspect(provider);
+  } else {
+    vault_.providers->findings().Damaged();
   }
   return missing ? catalog.DropShard(ref, provider)
                  : catalog.SetShard(ref, provider, ShardState::kDamaged);

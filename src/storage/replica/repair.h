@@ -44,8 +44,8 @@ struct RepairCounts {
   uint64_t postponed = 0;  // tries that failed
   uint64_t written_shards = 0;
   uint64_t written_bytes = 0;
-  uint64_t damaged_shards = 0;  // found
-  uint64_t missing_shards = 0;  // found
+  uint64_t damaged_shards = 0;  // found by whomever (findings.h)
+  uint64_t missing_shards = 0;
 };
 
 enum class DamageVerdict { kSound, kDamaged, kMissing, kUnreachable };
@@ -56,8 +56,8 @@ class Repairer {
  public:
   Repairer(const Vault* vault, const RepairOptions& options);
 
-  // Pays what is due, the most endangered first, until nothing is or `at_most` is over (what was
-  // begun is ended); returns how many objects are full again. Errors are the catalog's or the
+  // Pays what is due, what has the fewest copies first, until nothing is or `at_most` is over (what
+  // was begun is ended); returns how many objects are full again. Errors are the catalog's or the
   // context's only.
   absl::StatusOr<uint64_t> Round(const base::Context& context,
                                  absl::Duration at_most = absl::InfiniteDuration());

@@ -95,18 +95,51 @@ TEST_F(RepairTest, TheDebtOfADarkProviderIsPaidWhenItIsBack) {
   Save("a");
   EXPECT_EQ(DurabilityOf("a"), "durable");
   EXPECT_EQ(Round(), 0u);
-  EXPECT_EQ(repairer_.counts().postponed, 1u);
-  EXPECT_EQ(Round(), 0u);  // it waits
-  EXPECT_EQ(repairer_.counts().postponed, 1u);
+  EXPECT_EQ(repairer_.counts().postponed, 2u);  // a pack and a manifest
+  EXPECT_EQ(Round(), 0u);                       // they wait
+  EXPECT_EQ(repairer_.counts().postponed, 2u);
   test_.clock.Advance(repairer_.options().retry);
   EXPECT_EQ(Round(), 0u);
-  EXPECT_EQ(repairer_.counts().postponed, 2u);
+  EXPECT_EQ(repairer_.counts().postponed, 4u);
   BackAgain(1);
   EXPECT_EQ(*repairer_.Round({}, absl::ZeroDuration()), 0u);  // no time for it
-  EXPECT_EQ(Round(), 1u);
+  EXPECT_EQ(Round(), 2u);
   EXPECT_EQ(DurabilityOf("a"), "fully replicated");
   EXPECT_EQ(BytesAt(1), "a pack");
-  EXPECT_EQ(repairer_.counts().written_bytes, 6u);
+  EXPECT_EQ(repairer_.counts().written_bytes, 6u + 8u);
+}
+
+TEST_F(RepairTest, ThreeCopiesSurviveTheLossOfAnyTwoProviders) {
+  SetPolicy(3, 2);
+  transfer::CommitRequest commit;
+  commit.save = base::DrawId<base::SaveId>(base::SystemRandom());
+  commit.checkpoint = base::DrawId<base::CheckpointId>(base::SystemRandom());
+  commit.path = "a";
+  commit.manifest = "manifest";
+  ASSERT_TRUE(catalog_.Begin({}, {commit.save, commit.checkpoint, "a", false}).ok());
+  commit.packs = {test_.StorePack(commit.save)};
+  // All have the pack, but the manifest does not reach the third.
+  test_.stores[2]->Add(
+      {.operation = Operation::kPut, .times = -1, .fail = absl::UnavailableError("dark")});
+  ASSERT_TRUE(catalog_.Commit({}, commit).ok());
+  EXPECT_EQ(DurabilityOf("a"), "durable");
+  BackAgain(2);
+  EXPECT_EQ(Round(), 1u);
+  EXPECT_EQ(DurabilityOf("a"), "fully replicated");
+  for (size_t left = 0; left < 3; ++left) {
+    for (size_t gone = 0; gone < 3; ++gone) {
+      test_.stores[gone]->Clear();
+      if (gone != left) test_.Darken(gone);
+    }
+    const auto lease = base::DrawId<base::LeaseId>(base::SystemRandom());
+    const auto opened = catalog_.Open({}, "a", lease);
+    ASSERT_TRUE(opened.ok()) << left << ": " << opened.status();
+    EXPECT_EQ(opened->manifest, "manifest");
+    std::vector<uint8_t> out(6);
+    const auto read = MakePackSource(&test_.vault, test_.organisation, lease)
+                          ->Read({}, commit.packs[0].id, 0, out, {});
+    EXPECT_TRUE(read.ok()) << left << ": " << read.status();
+  }
 }
 
 TEST_F(RepairTest, WhatWasOnlyAcknowledgedIsLookedAtOnce) {
@@ -246,7 +279,7 @@ TEST_F(RepairTest, ASourceThatLiesIsNotCopied) {
   Save("a");
   Overwrite(0, "c pack");
   BackAgain(2);
-  EXPECT_EQ(Round(), 1u);
+  EXPECT_EQ(Round(), 2u);
   for (size_t provider = 0; provider < 3; ++provider) EXPECT_EQ(BytesAt(provider), "a pack");
   EXPECT_EQ(repairer_.counts().damaged_shards, 1u);
 }
@@ -263,6 +296,7 @@ TEST_F(RepairTest, AnEmptiedBucketIsFilledAgain) {
   ASSERT_TRUE(counts.ok()) << counts.status();
   EXPECT_EQ(counts->missing, 4u);
   EXPECT_EQ(counts->records, 2u);
+  EXPECT_EQ(repairer_.counts().missing_shards, 4u);
   EXPECT_EQ(DurabilityOf("a"), "endangered");
   EXPECT_EQ(Round(), 2u);  // the manifests are in two other domains
   ASSERT_TRUE(collector_.DoChores({}).ok());
@@ -290,6 +324,7 @@ TEST_F(RepairTest, AScrubFindsWrongSizesAndDeletesOldStraysOnly) {
   auto counts = ScrubProvider({}, test_.vault, *test_.providers.Find("p1"), {});
   ASSERT_TRUE(counts.ok()) << counts.status();
   EXPECT_EQ(counts->damaged, 1u);
+  EXPECT_EQ(repairer_.counts().damaged_shards, 1u);
   EXPECT_EQ(counts->strays, 0u);  // too young
   EXPECT_EQ(Round(), 1u);
   EXPECT_EQ(BytesAt(1), "a pack");
@@ -322,6 +357,7 @@ TEST_F(RepairTest, ADamagedManifestIsReplacedAfterAReader) {
   Overwrite(0, "manifesto");
   const auto lease = base::DrawId<base::LeaseId>(base::SystemRandom());
   EXPECT_EQ(catalog_.Open({}, "a", lease)->manifest, "manifest");
+  EXPECT_EQ(repairer_.counts().damaged_shards, 1u);
   EXPECT_EQ(Owed(), 1u);
   EXPECT_EQ(Round(), 1u);
   EXPECT_EQ(BytesAt(0), "none");  // there are two good ones elsewhere

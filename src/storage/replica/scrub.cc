@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/log.h"
 #include "core/base/status.h"
+#include "storage/replica/lost_commits.h"
 #include "storage/replica/object_keys.h"
 #include "storage/replica/objects.h"
 
@@ -109,7 +110,13 @@ class Pass {
                                    : catalog.DropShard(shard.ref, provider_.name);
     if (absl::IsNotFound(noted)) return absl::OkStatus();  // deleted meanwhile
     CEDANA_RETURN_IF_ERROR(noted);
-    ++(state.has_value() ? counts_.damaged : counts_.missing);
+    if (state.has_value()) {
+      ++counts_.damaged;
+      vault_.providers->findings().Damaged();
+    } else {
+      ++counts_.missing;
+      vault_.providers->findings().Missing();
+    }
     return absl::OkStatus();
   }
 
@@ -129,6 +136,11 @@ class Pass {
       const auto id = base::CheckpointId::FromHex(name);
       if (!id.ok() || known.manifests.contains(*id)) return absl::OkStatus();
     } else {
+      return absl::OkStatus();
+    }
+    CEDANA_ASSIGN_OR_RETURN(const bool lost, lost_commits_.MayOwn(context, *save));
+    if (lost) {
+      ++counts_.spared;
       return absl::OkStatus();
     }
     CEDANA_RETURN_IF_ERROR(DeleteOnce(context, provider_, vault_.providers->health(), key));
@@ -175,6 +187,7 @@ class Pass {
   const Provider& provider_;
   const absl::Duration pause_;
   ScrubCounts counts_;
+  LostCommits lost_commits_{&vault_};
 };
 
 }  // namespace
@@ -186,12 +199,13 @@ absl::StatusOr<ScrubCounts> ScrubProvider(const base::Context& context, const Va
     vault.providers->health().Record(provider.name, counts.status());
     return base::Annotate(counts.status(), absl::StrCat("provider ", provider.name));
   }
-  if (counts->missing + counts->damaged + counts->strays + counts->records > 0) {
+  if (counts->missing + counts->damaged + counts->strays + counts->spared + counts->records > 0) {
     base::LogWarn("a provider's listing differs from the catalog", {{"provider", provider.name},
                                                                     {"shards", counts->shards},
                                                                     {"missing", counts->missing},
                                                                     {"damaged", counts->damaged},
                                                                     {"strays", counts->strays},
+                                                                    {"spared", counts->spared},
                                                                     {"records", counts->records}});
   }
   return counts;

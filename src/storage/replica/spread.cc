@@ -156,7 +156,7 @@ absl::StatusOr<std::vector<std::string>> PutManifest(const base::Context& contex
       [&](const FanOutResults& so_far) {
         return CountDomains(holders([&](size_t i) {
                  return so_far[i].has_value() && so_far[i]->ok();
-               })) >= wanted.copies;
+               })) >= wanted.needed;
       });
   const std::vector<ProviderPtr> found = holders([&](size_t i) { return statuses[i].ok(); });
   if (CountDomains(found) < wanted.needed) {

@@ -27,7 +27,8 @@ absl::StatusOr<std::vector<std::string>> PutCopies(const base::Context& context,
 
 // Writes a manifest to every active provider that answers soon (a restore needs the manifest of
 // any shard that is left, and it is small). Returns who has it; an error when fewer than `needed`
-// domains do. Waits for the rest only until `copies` domains have it, and two seconds.
+// domains do. Once `needed` domains have it, the rest have two seconds from the start: like packs,
+// what is short of `copies` then is debt.
 absl::StatusOr<std::vector<std::string>> PutManifest(const base::Context& context,
                                                      const Vault& vault, const std::string& key,
                                                      absl::string_view bytes,
