@@ -142,7 +142,9 @@ TEST_F(CloudProvider, TheServiceDoesWithoutWhatItsGrantsDoNotBind) {
   const auto believed = [&] { return test_.providers.Find("p1")->vouches_for_checksums(); };
   for (int i = 0; i < 400 && believed(); ++i) absl::SleepFor(absl::Milliseconds(20));
   EXPECT_FALSE(believed());
-  // So one wrong byte is found.
+  // So one wrong byte is found, and refused where nobody else can have a copy.
+  ASSERT_TRUE(
+      test_.metadata->providers().SetPolicy(test_.organisation, metadata::Policy{3, 3, true}).ok());
   transfer::CommitRequest commit = Begin("a");
   commit.packs.push_back(test_.StorePack(commit.save, "a pack"));
   test_.providers.read_backs().Forget("p1");

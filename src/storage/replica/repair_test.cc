@@ -375,7 +375,7 @@ TEST_F(RepairTest, NothingIsReadWhileThereIsNowhereToWriteIt) {
   Save("a");
   const int before = test_.stores[0]->operations() + test_.stores[2]->operations();
   EXPECT_EQ(Round(), 0u);
-  EXPECT_EQ(repairer_.counts().postponed, 1u);
+  EXPECT_EQ(repairer_.counts().postponed, 2u);  // pack and manifest
   EXPECT_EQ(test_.stores[0]->operations() + test_.stores[2]->operations(), before);
 }
 
@@ -469,16 +469,16 @@ TEST_F(RepairTest, AProviderThatAsksToSlowDownIsLeftAloneByAllRepair) {
        .fail = base::WithRetryAfter(absl::UnavailableError("SlowDown"), absl::Minutes(2))});
   const int before = test_.stores[1]->operations();
   EXPECT_EQ(*one.Round({}), 0u);
-  EXPECT_EQ(one.counts().postponed, 3u);
+  EXPECT_EQ(one.counts().postponed, 6u);                 // three packs and three manifests
   EXPECT_EQ(test_.stores[1]->operations(), before + 1);  // the first has heard it for all
   EXPECT_TRUE(test_.health.Healthy("p1"));
   ProbeAll({}, test_.vault);
   EXPECT_EQ(test_.stores[1]->operations(), before + 1);
   test_.clock.Advance(absl::Minutes(2) - absl::Milliseconds(1));
   EXPECT_EQ(*one.Round({}), 0u);
-  EXPECT_EQ(one.counts().postponed, 3u);  // nothing was due
+  EXPECT_EQ(one.counts().postponed, 6u);  // nothing was due
   test_.clock.Advance(absl::Milliseconds(1));
-  EXPECT_EQ(*one.Round({}), 3u);
+  EXPECT_EQ(*one.Round({}), 6u);
 }
 
 TEST_F(RepairTest, AThrottlingSourceIsNotRead) {
@@ -499,11 +499,12 @@ TEST_F(RepairTest, TheRateIsBounded) {
   test_.Darken(1);
   for (const char* path : {"a", "b", "c"}) Save(path);
   BackAgain(1);
-  // Six bytes each: the second is read after 0.1 s and written 0.1 s after that, the third …
-  Repairer slow(&test_.vault, {.bytes_per_s = 60, .parallel = 1});
+  // Packs of six bytes, and manifests: the second is read 0.02 s after the first, and written 0.02
+  // s after that, the third …
+  Repairer slow(&test_.vault, {.bytes_per_s = 300, .parallel = 1});
   const absl::Time started = absl::Now();
-  EXPECT_EQ(*slow.Round({}), 3u);
-  EXPECT_GE(absl::Now() - started, absl::Milliseconds(590));
+  EXPECT_EQ(*slow.Round({}), 6u);
+  EXPECT_GE(absl::Now() - started, absl::Milliseconds(200));
   // Whoever waits for its turn ends with its context.
   Pace pace(&base::SystemClock(), 1000);
   EXPECT_TRUE(pace.Take({}, 100).ok());

@@ -95,6 +95,9 @@ TEST_F(VaultTest, ACommitWantsEveryOwnPackWholeAtEveryCopy) {
   commit.packs[0] = good;
   const auto key = objstore::ObjectKey::Parse(PackKey(save, good.id));
   ASSERT_TRUE(test_.memories[1]->Delete({}, *key).ok());
+  // Gone from one of them, and not to be copied there again.
+  test_.stores[1]->Add(
+      {.operation = Operation::kPut, .times = 1, .fail = absl::PermissionDeniedError("read only")});
   EXPECT_TRUE(absl::IsFailedPrecondition(catalog_.Commit({}, commit).status()));
   // A provider that cannot be listed counts with what it acknowledged.
   test_.stores[1]->Add({.operation = Operation::kList, .fail = absl::UnavailableError("dark")});
