@@ -111,6 +111,7 @@ main_job() {
   cedana restore job moves
   log_grows "$T/moves.log"
   pid=$(job_pid moves)
+  sleep 1.1  # a bucket's clock has seconds, and which is newer is asked below
   cedana dump job moves
   ended "$pid"
   run cedana job checkpoint list moves -o json
