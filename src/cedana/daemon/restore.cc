@@ -134,8 +134,9 @@ absl::Status RestoreOperation::FindCheckpoint(const base::Context& context) {
   }
   CEDANA_ASSIGN_OR_RETURN(const JobSearch search,
                           SearchFor(services_, request_.job_name, request_.default_dir));
-  CEDANA_ASSIGN_OR_RETURN(NewestCheckpoint newest,
-                          FindNewest(context, OpenerOf(services_, operation_), search, request_.dir));
+  CEDANA_ASSIGN_OR_RETURN(
+      NewestCheckpoint newest,
+      FindNewest(context, OpenerOf(services_, operation_), search, request_.dir));
   for (const std::string& note : newest.notes) progress_->Note(note);
   url_ = newest.url;
   storage_ = std::move(newest.storage);

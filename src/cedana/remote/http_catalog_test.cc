@@ -136,8 +136,7 @@ TEST_F(HttpCatalogTest, ACommitWhoseAnswerIsLostIsUnknown) {
         Reply{200, "garbage", {}, Kind::kAnswer}, Reply{200, "{}", {}, Kind::kAnswer},
         ErrorReply(500, "internal", "oops"), Reply{504, "", {}, Kind::kAnswer},
         // Of a proxy, which may have passed the request on.
-        Reply{503, "upstream connect error", {}, Kind::kAnswer},
-        Reply{200, "", {}, Kind::kHang}}) {
+        Reply{503, "upstream connect error", {}, Kind::kAnswer}, Reply{200, "", {}, Kind::kHang}}) {
     service_.On("POST /v3/saves/", {reply});
     const absl::Status status =
         catalog_.Commit(soon.WithTimeout(absl::Milliseconds(200)), commit_).status();
