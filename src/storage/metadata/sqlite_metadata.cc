@@ -1,5 +1,7 @@
 #include "storage/metadata/metadata.h"
 
+#include <optional>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/base/status.h"
@@ -13,6 +15,12 @@ namespace {
 constexpr char kPackListPlain = 1;
 // What brings a catalog of version i to version i + 1.
 constexpr const char* kSchemaSteps[kSchemaVersion] = {kSchemaStep1, kSchemaStep2, kSchemaStep3};
+
+absl::Status FindVaultId(Connection& connection, std::optional<base::VaultId>* id) {
+  Query query(connection, "SELECT id FROM vault");
+  if (query.Step()) *id = query.Id<base::VaultId>(0);
+  return query.status();
+}
 
 class SqliteMetadata : public Metadata {
  public:
@@ -36,22 +44,19 @@ class SqliteMetadata : public Metadata {
   Replication& replication() override { return *replication_; }
   Chores& chores() override { return *chores_; }
   absl::StatusOr<base::VaultId> VaultId(base::Random& random) override {
+    std::optional<base::VaultId> id;
+    CEDANA_RETURN_IF_ERROR(
+        database_->Read([&](Connection& connection) { return FindVaultId(connection, &id); }));
+    if (id.has_value()) return *id;
     const auto drawn = base::DrawId<base::VaultId>(random);
-    base::VaultId id;
     CEDANA_RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
-      {
-        Query known(connection, "SELECT id FROM vault");
-        if (known.Step()) {
-          id = known.Id<base::VaultId>(0);
-          return absl::OkStatus();
-        }
-        CEDANA_RETURN_IF_ERROR(known.status());
-      }
+      CEDANA_RETURN_IF_ERROR(FindVaultId(connection, &id));
+      if (id.has_value()) return absl::OkStatus();
       id = drawn;
       Query insert(connection, "INSERT INTO vault VALUES(?)");
-      return insert.Bind(id).Run();
+      return insert.Bind(drawn).Run();
     }));
-    return id;
+    return *id;
   }
   absl::Status Ping() override {
     return database_->Read([](Connection& connection) {
