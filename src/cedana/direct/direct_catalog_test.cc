@@ -6,6 +6,7 @@
 #include "cedana/direct/decisions.h"
 #include "cedana/direct/testing/bucket.h"
 #include "core/base/thread.h"
+#include "core/codec/crc32c.h"
 #include "core/format/bytes.h"
 #include "core/format/manifest.h"
 
@@ -575,6 +576,39 @@ TEST(DirectCatalog, AnAbortedSaveGoesWithItsLastBeatAndLeavesNothing) {
     bucket.clock.Advance(kDay);
   }
   EXPECT_THAT(bucket.Keys(), ElementsAre("cedana/repository"));
+}
+
+// A save that gave no sign of life for a day commits while a collection is about to fence it.
+TEST(DirectCatalog, ACommitThatIsFasterThanItsFenceIsKept) {
+  bool fired = true;
+  for (int step = 1; fired; ++step) {
+    Bucket bucket;
+    Daemon ours(&bucket);
+    Daemon other(&bucket);
+    const auto request = NewSave("name");
+    const auto begun = ours.catalog.Begin({}, request);
+    ASSERT_TRUE(begun.ok()) << begun.status();
+    const auto pack = base::DrawId<base::PackId>(base::SystemRandom());
+    const std::string bytes = "a pack";
+    const uint32_t crc32c = codec::Crc32c(format::AsBytes(bytes));
+    ASSERT_TRUE(ours.sink.Put({}, pack, format::AsBytes(bytes), crc32c).ok());
+    format::Manifest manifest;
+    manifest.checkpoint = request.checkpoint;
+    manifest.tail_packs.push_back({pack, 1, static_cast<uint32_t>(bytes.size()), crc32c});
+    auto commit = CommitOf(request, "name");
+    commit.manifest = *format::SealManifest(manifest, begun->keys);
+    bucket.clock.Advance(kDay);
+    ASSERT_TRUE(other.catalog.OpenedRepository({}).ok());
+    bool committed = false;
+    other.hooks.Before(step, [&] { committed = ours.catalog.Commit({}, commit).ok(); });
+    EXPECT_TRUE(other.Collect().ok());
+    fired = other.hooks.fired();
+    if (!committed) continue;
+    EXPECT_EQ(other.Names(), Names{"name"}) << "step " << step;
+    const auto lease = base::DrawId<base::LeaseId>(base::SystemRandom());
+    EXPECT_TRUE(other.catalog.Open({}, "name", lease).ok()) << "step " << step;
+    EXPECT_TRUE(bucket.Has(PackKey(pack))) << "step " << step;
+  }
 }
 
 TEST(DirectCatalog, ACommitThatRefersToOthersPacksIsRefused) {

@@ -62,6 +62,15 @@ class World {
       hours_ = 40;
     }
     if (slippery_ == kDecisions) stand_for_ = 400;  // so that what was decided may be collected
+    impatient = seed % 4 == 1;
+    if (impatient) {
+      slippery_ = kDecisions;
+      days_ = 2;  // a request on its way does not outlive them
+      hours_ = 2;
+      stays_ = 90;
+      stand_for_ = 30;
+      late_arrives_ = 200;  // but see LetArrive
+    }
     // Nobody's clock decides anything.
     for (TestClock& clock : clocks) clock.Advance(absl::Hours(random_.Below(72)));
     bucket.clock.Advance(absl::Hours(36));
@@ -95,7 +104,7 @@ class World {
     wake_[actor].wait(lock, [&] { return turn_ == actor; });
     turn_ = kNobody;
     waiting_.erase(actor);
-    return Suffer(actor, waiting, request);
+    return Suffer(actor, waiting, changes, request);
   }
 
   Saves Visible();
@@ -106,6 +115,9 @@ class World {
   size_t actors = kActorsMax;
   uint64_t names = 1;
   uint64_t requests = 0;
+  // Daemons abort a save whose first try to commit had no answer, and collect at once: the commit
+  // is on its way still, and arrives as soon as nothing bars it.
+  bool impatient = false;
   // Written by the actors between their requests, and by the requests.
   std::mutex saves_mutex;
   std::optional<Repository> repository;
@@ -113,6 +125,9 @@ class World {
   std::map<std::string, WrittenClaim> claims;     // by key
   std::map<base::SaveId, absl::Time> deleted;     // since when there is a mark
   std::map<base::SaveId, uint64_t> acknowledged;  // sequences
+  Saves committed;                                // once, whatever became of them
+  Saves aborted;                                  // their daemons were told so
+  std::string removed;                            // the key that was removed last
 
  private:
   static constexpr size_t kNobody = kActorsMax;
@@ -123,6 +138,7 @@ class World {
   };
   struct Late {
     absl::Time until;
+    std::string changes;  // the key
     std::function<void()> arrive;
   };
 
@@ -163,10 +179,18 @@ class World {
 
   void LetArrive() {
     std::erase_if(late_, [&](const Late& late) { return bucket.clock.Now() >= late.until; });
-    if (late_.empty() || random_.Below(late_arrives_) > 0) return;
-    const size_t which = random_.Below(late_.size());
-    const Late late = std::move(late_[which]);
-    late_.erase(late_.begin() + static_cast<long>(which));
+    const std::string free = std::exchange(removed, "");
+    auto which = late_.end();
+    if (impatient) {
+      which = std::find_if(late_.begin(), late_.end(),
+                           [&](const Late& late) { return late.changes == free; });
+    }
+    if (which == late_.end()) {
+      if (late_.empty() || random_.Below(late_arrives_) > 0) return;
+      which = late_.begin() + static_cast<long>(random_.Below(late_.size()));
+    }
+    const Late late = std::move(*which);
+    late_.erase(which);
     late.arrive();
   }
 
@@ -196,27 +220,31 @@ class World {
 
   void StandStill(size_t actor) { until_[actor] = requests + 1 + random_.Below(stand_for_); }
 
-  absl::Status Suffer(size_t actor, const Waiting& waiting,
+  absl::Status Suffer(size_t actor, const Waiting& waiting, absl::string_view changes,
                       const std::function<absl::Status()>& request) {
     // Connections do not outlive a standstill.
     const bool woke_up = std::exchange(until_[actor], 0) > 0;
-    const uint64_t happening = random_.Below(woke_up || waiting.slips ? 40 : 150);
+    const bool unlucky = woke_up || waiting.slips;
+    const bool very = impatient && waiting.slips;
+    const uint64_t happening = random_.Below(very ? 20 : unlucky ? 40 : 150);
     if (happening < 3) return Fail(actor, waiting, absl::UnavailableError("slow down"));
     const absl::Status lost = absl::UnknownError("no answer");
     if (!waiting.changes) return happening < 5 ? Fail(actor, waiting, lost) : request();
     const absl::Time until = bucket.clock.Now() + kSignatureLives;
     if (happening < 6) {  // on its way still
-      late_.push_back({until, [request] { request().IgnoreError(); }});
+      late_.push_back({until, std::string(changes), [request] { request().IgnoreError(); }});
       return Fail(actor, waiting, lost);
     }
     const absl::Status status = request();
-    if (happening < 9) late_.push_back({until, [request] { request().IgnoreError(); }});
+    if (happening < 9) {
+      late_.push_back({until, std::string(changes), [request] { request().IgnoreError(); }});
+    }
     return happening < 14 ? Fail(actor, waiting, lost) : status;
   }
 
   // Some give up, and some have lost the answer because their machine stands still.
   absl::Status Fail(size_t actor, const Waiting& waiting, absl::Status status) {
-    const uint64_t chance = waiting.slips ? 60 : 30;
+    const uint64_t chance = waiting.slips && !impatient ? 60 : 30;
     if (Chance(chance)) clocks[actor].Advance(absl::Seconds(11));
     if (Chance(chance)) StandStill(actor);
     return status;
@@ -255,6 +283,7 @@ class CheckedStore final : public objstore::ObjectStore {
       std::lock_guard lock(world.saves_mutex);
       if (const auto save = SaveOfKey(kDecisions, key.text()); put.ok() && save.has_value()) {
         EXPECT_FALSE(replaces) << "a decision was replaced";
+        if (IsCommit(copy.size())) world.committed.insert(*save);
         CheckVisible(world, *save);
       }
       if (put.ok() && ClaimOfKey(key.text()).has_value()) {
@@ -301,6 +330,7 @@ class CheckedStore final : public objstore::ObjectStore {
             << "a claim was removed too early";
       }
       absl::Status status = world.bucket.memory.Delete({}, key);
+      if (there) world.removed = key.text();
       std::lock_guard lock(world.saves_mutex);
       for (const auto& [save, known] : world.saves) {
         if (there && PackKey(known.pack) == key && world.deleted.contains(save)) {
@@ -319,9 +349,10 @@ class CheckedStore final : public objstore::ObjectStore {
   objstore::Capabilities capabilities() const override { return {}; }
 
   // White-box: a decision of some length is a commit.
+  static bool IsCommit(uint64_t bytes) { return bytes > 400; }
   static bool IsVisible(World& world, const base::SaveId& save) {
     const auto decision = world.bucket.memory.Head({}, SaveKey(kDecisions, save));
-    return (*decision).has_value() && (*decision)->bytes > 400 &&
+    return (*decision).has_value() && IsCommit((*decision)->bytes) &&
            !world.bucket.Has(SaveKey(kDeletions, save));
   }
 
@@ -344,6 +375,7 @@ class CheckedStore final : public objstore::ObjectStore {
     if (ours == world.saves.end() || !IsVisible(world, save)) return;
     const std::string& name = ours->second.name;
     EXPECT_FALSE(world.deleted.contains(save)) << "deleted " << name << " came back";
+    EXPECT_FALSE(world.aborted.contains(save)) << "aborted " << name << " was committed";
     for (const auto& [other, known] : world.saves) {
       if (other == save || known.name != name) continue;
       EXPECT_FALSE(IsVisible(world, other)) << "two checkpoints have the name " << name;
