@@ -229,21 +229,21 @@ void BelieveAbsent(const Vault& vault, const transfer::CommitRequest& request, c
 // gets a copy: however long it stays away, the dump need not wait for it.
 absl::Status CopyWhatIsAwaited(const base::Context& context, const Vault& vault,
                                const transfer::CommitRequest& request, size_t ack,
-                               const AllDoubts& doubts,
+                               const std::set<std::string>& silent, const AllDoubts& doubts,
                                std::vector<metadata::CommittedPack>* packs) {
   const base::Context bounded = context.WithTimeout(vault.times.patience.read_back);
   for (const auto& [i, doubt] : doubts) {
-    metadata::CommittedPack& pack = (*packs)[i];
     if (doubt.awaited.empty()) continue;
-    for (std::set<std::string> domains = DomainsOf(vault, pack); domains.size() < ack;
-         domains = DomainsOf(vault, pack)) {
+    metadata::CommittedPack& pack = (*packs)[i];
+    NoCopyAt excluded{DomainsOf(vault, pack), silent};
+    while (excluded.domains.size() < ack) {
       const absl::StatusOr<std::string> copied =
-          SpareCopy(bounded, vault, request.save, pack, domains);
+          SpareCopy(bounded, vault, request.save, pack, excluded);
       CEDANA_RETURN_IF_ERROR(context.Check());
-      if (!copied.ok() && !bounded.Check().ok())
-        return absl::OkStatus();  // the next commit goes on
+      if (!bounded.Check().ok() && !copied.ok()) return absl::OkStatus();  // the next one goes on
       if (!copied.ok()) break;
       pack.providers.push_back(*copied);
+      excluded.domains = DomainsOf(vault, pack);
     }
   }
   return absl::OkStatus();
@@ -289,12 +289,14 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
       });
   CEDANA_RETURN_IF_ERROR(context.Check());
   std::string last;
+  std::set<std::string> silent;
   AllDoubts doubts;
   for (size_t p = 0; p < asked.size(); ++p) {
     for (const size_t i : sightings[p].whole) (*packs)[i].providers.push_back(asked[p]->name);
     for (const size_t i : sightings[p].unread) doubts[i].unread.insert(asked[p]->domain);
     for (const auto& [i, what] : sightings[p].wrong) doubts[i].why = what;
     if (statuses[p].ok()) continue;
+    silent.insert(asked[p]->name);
     last = absl::StrCat("provider ", asked[p]->name, ": ", statuses[p].message());
     BelieveAbsent(vault, request, own, *asked[p], statuses[p], sightings[p], packs, &doubts);
   }
@@ -303,7 +305,8 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
   }
   const absl::Status verdict = Verdict(vault, own, policy.ack, *packs, doubts);
   if (!absl::IsUnavailable(verdict)) return verdict;
-  CEDANA_RETURN_IF_ERROR(CopyWhatIsAwaited(context, vault, request, policy.ack, doubts, packs));
+  CEDANA_RETURN_IF_ERROR(
+      CopyWhatIsAwaited(context, vault, request, policy.ack, silent, doubts, packs));
   return Verdict(vault, own, policy.ack, *packs, doubts);
 }
 
