@@ -3,13 +3,14 @@
 
 CLOUD=$BUILD/test/tools/cloud
 declare -gA CLOUD_PID CLOUD_PORT CLOUD_CONTROL
+declare -gA CLOUD_DIALECT  # s3 where none is said, gcs or azure
 
 # start_cloud NAME: a provider of its own failure domain; started again it keeps port and objects.
 start_cloud() {
   local name=$1
   rm -f "$T/cloud-$name.out"  # of the one before: it would be read instead of this one's
   "$CLOUD" --data "$T/cloud-$name" --port "${CLOUD_PORT[$name]:-0}" --control "${CLOUD_CONTROL[$name]:-0}" \
-    --credentials "$T/cloud-$name.json" --seed "$((1 + ${#CLOUD_PORT[@]}))" \
+    --dialect "${CLOUD_DIALECT[$name]:-s3}" --credentials "$T/cloud-$name.json" --seed "$((1 + ${#CLOUD_PORT[@]}))" \
     >"$T/cloud-$name.out" 2>>"$T/cloud-$name.log" 3>&- &
   CLOUD_PID[$name]=$!
   track "${CLOUD_PID[$name]}"
@@ -24,7 +25,12 @@ kill_cloud() {
 
 # cloud_url NAME: as --provider takes it.
 cloud_url() {
-  echo "s3://packs?endpoint=http://127.0.0.1:${CLOUD_PORT[$1]}&style=path&domain=$1&credentials=$T/cloud-$1.json"
+  local dialect=${CLOUD_DIALECT[$1]:-s3} more=
+  case $dialect in
+    s3) more='&style=path' ;;
+    azure) more=/acme ;;  # the account, of which an imposter's path has the name
+  esac
+  echo "$dialect://packs?endpoint=http://127.0.0.1:${CLOUD_PORT[$1]}$more&domain=$1&credentials=$T/cloud-$1.json"
 }
 
 # tell_cloud NAME PATH [JSON]: changes what goes wrong there (test/tools/README.md).
@@ -63,6 +69,7 @@ spoil() {
     throttling) tell_cloud "$1" fault '{"status": 503, "code": "SlowDown", "retry_after_s": 1}' ;;
     silent) tell_cloud "$1" fault '{"no_answer": true}' ;;
     slow) tell_cloud "$1" pace '{"bytes_per_s": 100000}' ;;
+    unlisted) tell_cloud "$1" fault '{"operation": "list", "no_answer": true}' ;;
     full) tell_cloud "$1" fault '{"operation": "put", "status": 507}' ;;
     lying) tell_cloud "$1" fault '{"operation": "get", "flip_bit": 4242}' ;;
     *) fail "no such trouble: $2" ;;

@@ -1,8 +1,9 @@
 #!/usr/bin/env bats
 # Three providers, two copies of everything: one of them may fail in any way, before, in the middle
 # of and after a dump, and no dump and no restore fails; afterwards repair brings all back to full.
+# a binds no checksums to its grants: what it says it took has to be read.
 
-setup() { load common; load clouds; common_setup; start_clouds a b c; }
+setup() { load common; load clouds; common_setup; CLOUD_DIALECT[a]=azure; start_clouds a b c; }
 teardown() { common_teardown; }
 
 MIB=$( [[ ${CEDANA_TEST_MODE:-sample} == soak ]] && echo 600 || echo 120 )
@@ -77,6 +78,14 @@ WHENS=(before middle after restore)
 
 @test "a full provider" { start_hog 5; outage a full before; outage b full middle; }
 @test "a provider that is gone after a dump, and in the middle of a restore" { start_hog 6; outage a killed after; outage b refusing restore; }
+
+@test "a provider that binds no checksums is gone in the middle of a dump" { start_hog 10; outage a killed middle; outage a silent middle; outage a silent restore; }
+
+@test "a provider takes packs, binds no checksums and does not show them: another gets a copy" {
+  start_hog 11
+  outage a unlisted before
+  grep -q 'a pack was copied for a commit provider=[bc] ' "$T/storage.log" || fail "nothing was copied"
+}
 
 @test "a provider whose bytes are wrong" {
   start_hog 7

@@ -506,6 +506,17 @@ TEST_F(PlacementTest, AProviderThatVouchesForNothingAndGoesDarkIsReplacedOrAwait
   ASSERT_TRUE(info.ok()) << info.status();
   EXPECT_EQ(info->durability, "fully replicated");
   EXPECT_EQ(test_.Keys(2, absl::StrCat(SavePrefix(commit.save), "p-")).size(), 2u);
+  // Even where it still takes what it does not show: whoever just did not answer is not asked.
+  commit = Begin("c");
+  test_.stores[1]->Clear();
+  ProbeTimes(2);
+  commit.packs.push_back(test_.StorePack(commit.save));
+  EXPECT_EQ(commit.packs[0].providers, (Names{"p0", "p1"}));
+  test_.providers.read_backs().Forget("p1");
+  test_.stores[1]->Add(
+      {.operation = Operation::kList, .times = -1, .fail = absl::UnavailableError("dark")});
+  ASSERT_TRUE(catalog_.Commit({}, commit).ok());
+  EXPECT_EQ(test_.Keys(2, absl::StrCat(SavePrefix(commit.save), "p-")).size(), 1u);
   // Without any other, it is there again in time.
   commit = Begin("b");
   test_.stores[1]->Clear();

@@ -244,14 +244,14 @@ bool IsShort(const Vault& vault, const metadata::CommittedPack& pack, size_t ack
 // dump need neither wait nor fail.
 absl::Status CopyWhatIsShort(const base::Context& context, const Vault& vault,
                              const transfer::CommitRequest& request, const OwnPacks& own,
-                             size_t ack, AllDoubts& doubts,
+                             size_t ack, const std::set<std::string>& silent, AllDoubts& doubts,
                              std::vector<metadata::CommittedPack>* packs) {
   const base::Context bounded = context.WithTimeout(vault.times.patience.read_back);
   for (const auto& [id, i] : own) {
     metadata::CommittedPack& pack = (*packs)[i];
     while (IsShort(vault, pack, ack, doubts[i])) {
       const absl::StatusOr<std::string> copied =
-          SpareCopy(bounded, vault, request.save, pack, DomainsOf(vault, pack));
+          SpareCopy(bounded, vault, request.save, pack, {DomainsOf(vault, pack), silent});
       CEDANA_RETURN_IF_ERROR(context.Check());
       if (copied.ok()) {
         pack.providers.push_back(*copied);
@@ -306,12 +306,14 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
       });
   CEDANA_RETURN_IF_ERROR(context.Check());
   std::string last;
+  std::set<std::string> silent;
   AllDoubts doubts;
   for (size_t p = 0; p < asked.size(); ++p) {
     for (const size_t i : sightings[p].whole) (*packs)[i].providers.push_back(asked[p]->name);
     for (const size_t i : sightings[p].unread) doubts[i].unread.insert(asked[p]->domain);
     for (const auto& [i, what] : sightings[p].wrong) doubts[i].why = what;
     if (statuses[p].ok()) continue;
+    silent.insert(asked[p]->name);
     last = absl::StrCat("provider ", asked[p]->name, ": ", statuses[p].message());
     BelieveAbsent(vault, request, own, *asked[p], statuses[p], sightings[p], packs, &doubts);
   }
@@ -325,7 +327,8 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
            doubt.awaited.empty();
   });
   if (verdict.ok() || hopeless) return verdict;
-  CEDANA_RETURN_IF_ERROR(CopyWhatIsShort(context, vault, request, own, policy.ack, doubts, packs));
+  CEDANA_RETURN_IF_ERROR(
+      CopyWhatIsShort(context, vault, request, own, policy.ack, silent, doubts, packs));
   return Verdict(vault, own, policy.ack, *packs, doubts);
 }
 

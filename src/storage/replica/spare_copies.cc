@@ -55,12 +55,16 @@ absl::StatusOr<std::string> WriteElsewhere(const base::Context& context, const V
 
 absl::StatusOr<std::string> SpareCopy(const base::Context& context, const Vault& vault,
                                       const base::SaveId& save, const metadata::CommittedPack& pack,
-                                      const std::set<std::string>& domains) {
+                                      const NoCopyAt& excluded) {
   CEDANA_ASSIGN_OR_RETURN(const base::OrgId organisation, vault.metadata->saves().OwnerOf(save));
   std::vector<ProviderPtr> targets = vault.providers->Ranked(organisation, /*writing=*/true);
   std::erase_if(targets, [&](const ProviderPtr& target) {
-    return domains.contains(target->domain) || !vault.providers->health().Healthy(target->name);
+    return excluded.domains.contains(target->domain) || excluded.providers.contains(target->name) ||
+           !vault.providers->health().Healthy(target->name);
   });
+  if (targets.empty() && !excluded.providers.empty()) {
+    return absl::UnavailableError("no other provider answers");
+  }
   if (targets.empty()) return absl::FailedPreconditionError("no other provider is there");
   while (!copy_mutex.TryLock()) CEDANA_RETURN_IF_ERROR(context.Sleep(kLookAround));
   absl::StatusOr<std::string> copied =

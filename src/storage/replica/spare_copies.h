@@ -13,11 +13,17 @@
 
 namespace cedana::replica {
 
+// Where no copy is of use.
+struct NoCopyAt {
+  std::set<std::string> domains;
+  std::set<std::string> providers;  // by name: they have just not answered
+};
+
 // Reads the pack whole from one of `pack.providers`, checks it, and writes it, create-only, to the
-// best provider that answers and is in none of `domains`. Returns who has it now. One copy at a
-// time, of all commits together: 32 MiB of memory.
+// best provider that is left. Returns who has it now. One copy at a time, of all commits together:
+// 32 MiB of memory.
 absl::StatusOr<std::string> SpareCopy(const base::Context& context, const Vault& vault,
                                       const base::SaveId& save, const metadata::CommittedPack& pack,
-                                      const std::set<std::string>& domains);
+                                      const NoCopyAt& excluded);
 
 }  // namespace cedana::replica
