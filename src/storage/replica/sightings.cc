@@ -313,7 +313,7 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
     for (const size_t i : sightings[p].unread) doubts[i].unread.insert(asked[p]->domain);
     for (const auto& [i, what] : sightings[p].wrong) doubts[i].why = what;
     if (statuses[p].ok()) continue;
-    silent.insert(asked[p]->name);
+    if (IsPassing(statuses[p])) silent.insert(asked[p]->name);
     last = absl::StrCat("provider ", asked[p]->name, ": ", statuses[p].message());
     BelieveAbsent(vault, request, own, *asked[p], statuses[p], sightings[p], packs, &doubts);
   }
