@@ -13,7 +13,6 @@ namespace cedana::direct {
 namespace {
 
 constexpr char kOldBytes[] = "what the older checkpoint holds";
-constexpr absl::Duration kDay = absl::Minutes(24 * 60 + 1);
 const std::string& NewBytes() {
   static const std::string& bytes = *new std::string(100000, 'n');
   return bytes;

@@ -82,8 +82,9 @@ class Exchange {
   virtual absl::Status Finish() = 0;
   // Ends the connection without an answer, or in the middle of one. For servers that play broken.
   virtual void Cut() = 0;
-  // While the peer moves no byte, `judge` is asked after every `ask_every` of waiting, and its
-  // error ends the wait. Null: the server's io_timeout ends it, as it does unless this is called.
+  // `judge` is asked after every `ask_every` of waiting for the peer, whether it moves a little
+  // meanwhile or nothing, and its error ends the wait. Null: the server's io_timeout ends it, as it
+  // does unless this is called.
   virtual void JudgeStalls(absl::Duration ask_every, std::function<absl::Status()> judge) = 0;
   // The connection was lost, or the server stops and its grace is over.
   virtual bool cancelled() const = 0;

@@ -421,6 +421,29 @@ TEST(Server, LetsTheHandlerJudgeAPeerThatDoesNotMove) {
   EXPECT_EQ(asked, asked_max);
 }
 
+TEST(Server, AsksTheJudgeOfAPeerThatMovesNowAndThen) {
+  const auto server = Serve([&](Exchange& exchange) {
+    int asked = 0;
+    exchange.JudgeStalls(absl::Milliseconds(20), [&]() -> absl::Status {
+      return ++asked < 3 ? absl::OkStatus() : absl::DeadlineExceededError("enough");
+    });
+    Echo(exchange);
+  });
+  RawPeer peer = RawPeer::Connect(server->port());
+  peer.Send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+  absl::Notification answered;
+  base::Thread feeder("feeder", [&] {
+    for (int i = 0; i < 1000 && !answered.HasBeenNotified(); ++i) {
+      peer.Send("x");
+      absl::SleepFor(absl::Milliseconds(3));
+    }
+  });
+  const absl::Time begin = absl::Now();
+  EXPECT_TRUE(absl::EndsWith(peer.ReadUntil("enough"), "enough"));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(2));  // while it still sends
+  answered.Notify();
+}
+
 TEST(Server, TellsTheHandlerThatThePeerIsGone) {
   absl::Notification begun;
   absl::Notification seen;

@@ -100,13 +100,19 @@ class PlainTransport final : public Transport {
         absl::StrCat("no byte moved for ", absl::FormatDuration(limits_.io_timeout)));
   }
 
-  // As long as the handler is content; the pace is its affair then as well.
+  // As long as the handler is content; the pace is its affair then as well. What counts is all the
+  // waiting since it was asked last: a peer that moves a few bytes now and then is not spared.
   absl::Status AwaitJudged(pollfd& entry) {
     while (true) {
-      const int ready = ::poll(&entry, 1, Milliseconds(ask_every_));
+      if (waited_ >= ask_every_) {
+        waited_ = absl::ZeroDuration();
+        CEDANA_RETURN_IF_ERROR(judge_());
+      }
+      const absl::Duration began = base::SystemClock().Monotonic();
+      const int ready = ::poll(&entry, 1, Milliseconds(ask_every_ - waited_));
+      waited_ += base::SystemClock().Monotonic() - began;
       if (ready > 0) return absl::OkStatus();
       if (ready < 0 && errno != EINTR) return base::ErrnoStatus(errno, "poll");
-      if (ready == 0) CEDANA_RETURN_IF_ERROR(judge_());
     }
   }
 

@@ -193,4 +193,22 @@ struct Daemon {
   base::SaveId last_save;
 };
 
+// More than the day after which a sign of life is old.
+inline constexpr absl::Duration kDay = absl::Minutes(24 * 60 + 1);
+
+inline transfer::BeginRequest NewSave(const std::string& name, bool generated = false) {
+  return {base::DrawId<base::SaveId>(base::SystemRandom()),
+          base::DrawId<base::CheckpointId>(base::SystemRandom()), name, generated};
+}
+
+inline transfer::CommitRequest CommitOf(const transfer::BeginRequest& begin,
+                                        const std::string& path) {
+  transfer::CommitRequest commit;
+  commit.save = begin.save;
+  commit.checkpoint = begin.checkpoint;
+  commit.path = path;
+  commit.manifest = "sealed elsewhere";
+  return commit;
+}
+
 }  // namespace cedana::direct
