@@ -39,7 +39,7 @@ class DirectoryStore final : public ObjectStore {
    private:
     friend class DirectoryStore;
     Upload(DirectoryStore* store, ObjectKey key, uint64_t size, PutOptions options)
-        : store_(store), key_(std::move(key)), size_(size), options_(options) {}
+        : store_(store), key_(std::move(key)), size_(size), options_(std::move(options)) {}
     absl::Status Create();
     absl::Status Publish();
     // errno, or 0.

@@ -171,6 +171,7 @@ std::vector<ProviderPtr> FirstOfDomains(const std::vector<ProviderPtr>& ranked, 
     }
   }
   std::vector<ProviderPtr> best;
+  best.reserve(chosen.size());
   for (const size_t i : chosen) best.push_back(ranked[i]);
   return best;
 }
