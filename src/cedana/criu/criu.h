@@ -116,14 +116,16 @@ struct DumpStats {
 };
 absl::StatusOr<DumpStats> ReadDumpStats(const std::string& folder);
 
-// --- established TCP connections ----------------------------------------------------------------
+// --- a CRIU that is killed ----------------------------------------------------------------------
 
-// Environment for the CRIU of a dump with `tcp_established`, beside HookEnvironment: `library`
-// (what repair_hold.cc becomes) keeps a killed CRIU from costing a connection. `cgroups`, of
+// Environment for the CRIU of every dump, beside HookEnvironment: with `library`
+// (cedana-criu-hold.so) a killed CRIU costs neither the processes (trace_keeper_internal.h) nor,
+// with `tcp_established`, a connection of theirs (repair_hold.cc). For the latter `cgroups`, of
 // runtime::HoldTree, are frozen while CRIU has a socket in repair mode, and that only while it
 // reads its queues and while it ends the process: else repair mode would last as long as the dump,
 // and a process that sends or receives in it gets an error. Whoever starts CRIU calls
 // runtime::CureAndThaw for them at its end. A CRIU that is linked statically ignores the library.
+// After CRIU was killed, processes are traced (runtime::IsTraced) until they are as before.
 std::vector<std::string> HoldEnvironment(const std::string& library,
                                          const std::vector<std::string>& cgroups);
 

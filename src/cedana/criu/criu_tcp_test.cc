@@ -107,8 +107,7 @@ class CriuTcp : public testing::Test {
     EXPECT_EQ(base::ReadFile(cgroups_->root() + "/cgroup.freeze").value_or(""), "0\n");
   }
   // CRIU stands still at the memory until `then` is done: it waits for room in our pipe, and its
-  // program in the process for a command. (Killed while that carries one out, the process may die
-  // of SIGPIPE, which is the shim's to prevent.)
+  // program in the process for a command.
   CriuTrial::DumpRun Stuck(std::function<void(ImageCapture&, pid_t)> then) {
     CriuTrial::DumpRun run = WithHold();
     run.store = [this](const std::string& name, transfer::ByteSource& source) {

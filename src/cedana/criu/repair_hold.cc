@@ -38,8 +38,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "cedana/criu/trace_keeper_internal.h"
 
 namespace {
 
@@ -55,8 +59,12 @@ struct Connection {
 Connection* connections = nullptr;
 size_t count = 0;
 size_t capacity = 0;
-bool seized = false;  // before, a socket in repair mode is CRIU trying out what the kernel can do
 bool frozen = false;
+
+long Failed(long result) {
+  errno = static_cast<int>(-result);
+  return -1;
+}
 
 // The C library's own.
 template <typename Function>
@@ -178,11 +186,14 @@ void Forget(int fd) {
 
 extern "C" {
 
+// Before it, a socket in repair mode is CRIU trying out what the kernel can do.
+bool cedana_criu_seized = false;
+
 int setsockopt(int fd, int level, int name, const void* value, socklen_t size) noexcept {
   int mode = 0;
   const bool repair = level == IPPROTO_TCP && name == TCP_REPAIR && size >= sizeof(mode);
   if (repair) memcpy(&mode, value, sizeof(mode));
-  if (repair && mode == kRepairOn && seized) return EnterRepair(fd);
+  if (repair && mode == kRepairOn && cedana_criu_seized) return EnterRepair(fd);
   if (repair) Forget(fd);
   return Next<decltype(setsockopt)>("setsockopt")(fd, level, name, value, size);
 }
@@ -203,7 +214,7 @@ ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   return Next<decltype(sendmsg)>("sendmsg")(fd, message, flags);
 }
 
-// Variadic in C, but all of its callers pass these three.
+// Variadic in C, but all of its callers pass these three. A word that is read is the result.
 long ptrace(enum __ptrace_request request, ...) noexcept {
   va_list arguments;
   va_start(arguments, request);
@@ -211,10 +222,23 @@ long ptrace(enum __ptrace_request request, ...) noexcept {
   void* address = va_arg(arguments, void*);
   void* data = va_arg(arguments, void*);
   va_end(arguments);
-  if (request == PTRACE_SEIZE) seized = true;
+  if (request == PTRACE_SEIZE) cedana_criu_seized = true;
   LeaveRepair();
-  return Next<decltype(ptrace)>("ptrace")(request, pid, address, data);
+  long word = 0;
+  const bool peek =
+      request == PTRACE_PEEKTEXT || request == PTRACE_PEEKDATA || request == PTRACE_PEEKUSER;
+  const long result = cedana::criu_hold::KeptPtrace(request, pid, address, peek ? &word : data);
+  if (result < 0) return Failed(result);
+  if (peek) errno = 0;
+  return peek ? word : result;
 }
+
+pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) {
+  const long result = cedana::criu_hold::KeptWait(pid, status, options, usage);
+  return static_cast<pid_t>(result < 0 ? Failed(result) : result);
+}
+
+pid_t waitpid(pid_t pid, int* status, int options) { return wait4(pid, status, options, nullptr); }
 
 int kill(pid_t pid, int signal) noexcept {
   if (signal == SIGKILL) ReenterRepair();

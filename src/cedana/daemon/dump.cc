@@ -26,8 +26,10 @@ constexpr absl::Duration kFrozenStall = absl::Seconds(30);
 constexpr absl::Duration kUndoTimeout = absl::Seconds(10);
 // A process that was sent SIGKILL is gone within this.
 constexpr absl::Duration kEndBegins = absl::Seconds(1);
-// See ParasiteGuard: after CRIU was killed the shim lets the process go within this.
-constexpr absl::Duration kLetGo = absl::Milliseconds(200);
+// When CRIU was killed its keeper brings back what was changed in the processes, and lets go of
+// them (criu/trace_keeper_internal.h): within 0.1 s, or two seconds on a machine that is very busy.
+constexpr absl::Duration kLetGo = absl::Seconds(5);
+constexpr absl::Duration kKillTimeout = absl::Seconds(5);
 constexpr absl::Duration kEndTimeout = absl::Seconds(60);
 constexpr absl::Duration kDrainLimit = absl::Hours(24);  // the stall watch ends it long before
 
@@ -59,7 +61,14 @@ DumpOperation::DumpOperation(const Services& services, DumpRequest request,
 
 DumpOperation::~DumpOperation() {
   progress_->SetMeter(nullptr);
-  if (!cgroup_.empty()) runtime::RemoveCgroup(cgroup_).IgnoreError();
+  if (!cgroup_.empty()) {
+    // Empty, but for children of a CRIU that was killed, which it had stopped itself.
+    absl::Status status = runtime::KillCgroup(cgroup_, kKillTimeout);
+    if (status.ok()) status = runtime::RemoveCgroup(cgroup_);
+    if (!status.ok()) {
+      base::LogWarn("dump left processes", {{"cgroup", cgroup_}, {"error", status.ToString()}});
+    }
+  }
   if (own_shim_folder_.empty()) return;
   if (shim_ != nullptr) shim_->Release();
   RemoveFolder(own_shim_folder_);
@@ -288,10 +297,10 @@ absl::StatusOr<runtime::CriuExit> DumpOperation::Freeze() {
   run.env = criu::HookEnvironment(folder_->path());
   if (facts_.tcp_established) {
     HoldTree();
-    const auto more = criu::HoldEnvironment(services_.settings->hold_library, hold_);
-    run.env.insert(run.env.end(), more.begin(), more.end());
     run.hold_cgroups = hold_;
   }
+  const auto more = criu::HoldEnvironment(services_.settings->hold_library, hold_);
+  run.env.insert(run.env.end(), more.begin(), more.end());
   run.cgroup = cgroup_.empty() ? "" : absl::StrCat(cgroup_, "/criu");
   run.stderr_path = absl::StrCat(folder_->path(), "/criu.stderr");
   frozen_ = true;
@@ -454,8 +463,11 @@ void DumpOperation::CureAfterKill() {
                      {{"subject", Subject()}, {"error", status.ToString()}});
     }
   }
-  // The shim holds the process a moment longer; another dump must not come before it is let go.
-  absl::SleepFor(kLetGo);
+  // Another dump must not come before.
+  const absl::Time let_go = absl::Now() + kLetGo;
+  while (std::any_of(pids.begin(), pids.end(), runtime::IsTraced) && absl::Now() < let_go) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
 }
 
 void DumpOperation::Record() {

@@ -73,6 +73,10 @@ void Recovery::CleanUpDump(const OperationRecord& operation) {
   status.Update(tables.status());
   if (tables.ok()) status.Update(criu::CureTcp(pids, *tables));
   if (!status.ok()) base::LogError("connections not cured", {{"error", status.ToString()}});
+  // Children of a CRIU that was killed, which it had stopped itself.
+  if (!operation.cgroup.empty()) {
+    runtime::KillCgroup(operation.cgroup, kKillTimeout).IgnoreError();
+  }
 }
 
 // From the table: this is before the jobs are adopted.

@@ -20,7 +20,7 @@ struct Settings {
   std::string job_log_dir = "/var/log";
   std::string shim_program;
   std::string hook_program;
-  std::string hold_library;  // loaded into the CRIU of dumps with connections
+  std::string hold_library;  // loaded into the CRIU of dumps
   std::string criu_path;
   std::string bin_dir;
   std::string lib_dir;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <map>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -80,6 +81,17 @@ bool IsAlive(const ProcessIdentity& process) {
   const auto stat = ReadStat(process.pid);
   return stat.ok() && stat->start_ticks == process.start_ticks && stat->state != 'Z' &&
          stat->state != 'X';
+}
+
+bool IsTraced(int pid) {
+  for (const int tid : NumbersIn(ProcPath(pid, "task"))) {
+    const auto status = base::ReadFile(ProcPath(pid, absl::StrCat("task/", tid, "/status")));
+    if (status.ok() && absl::StrContains(*status, "\nTracerPid:\t") &&
+        !absl::StrContains(*status, "\nTracerPid:\t0\n")) {
+      return true;
+    }
+  }
+  return false;
 }
 
 std::vector<std::string> Arguments(int pid) {

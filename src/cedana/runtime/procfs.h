@@ -26,6 +26,7 @@ struct ProcessStat {
 absl::StatusOr<ProcessStat> ReadStat(int pid);  // kNotFound: no such process
 std::optional<ProcessIdentity> Identify(int pid);
 bool IsAlive(const ProcessIdentity& process);  // a zombie is not
+bool IsTraced(int pid);                        // by ptrace, any thread of it
 std::string CommandLine(int pid);              // arguments joined by spaces
 std::vector<std::string> Arguments(int pid);
 // The process and all its descendants, parents first.

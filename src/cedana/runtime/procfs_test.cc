@@ -98,6 +98,15 @@ TEST(ProcFs, KnowsAPidUsedAgain) {
   EXPECT_TRUE(absl::IsNotFound(ReadStat(process.pid).status()));
 }
 
+TEST(ProcFs, KnowsWhoIsTraced) {
+  Child child([] {});
+  EXPECT_FALSE(IsTraced(child.pid()));
+  ASSERT_EQ(::ptrace(PTRACE_SEIZE, child.pid(), nullptr, nullptr), 0);
+  EXPECT_TRUE(IsTraced(child.pid()));
+  child.End();
+  EXPECT_FALSE(IsTraced(child.pid()));
+}
+
 TEST(ProcFs, TreeIsParentsFirst) {
   base::Pipe pipe = *base::MakePipe();
   const Child child([&] {

@@ -31,10 +31,6 @@ namespace cedana::runtime {
 namespace {
 
 constexpr absl::Duration kPurgePause = absl::Milliseconds(10);
-// Short against the time in which CRIU makes its pipes and uses them; half a percent of a core.
-constexpr absl::Duration kGuardPause = absl::Milliseconds(4);
-// One command in the dumped process takes a few milliseconds.
-constexpr absl::Duration kParasiteTime = absl::Milliseconds(100);
 // CRIU reads a connection in a fraction of a millisecond, and kills a tree in little more.
 constexpr absl::Duration kHoldMax = absl::Seconds(3);
 constexpr absl::Duration kHoldLook = absl::Milliseconds(250);
@@ -81,12 +77,11 @@ absl::StatusOr<base::Json> ShimServer::RunCriu(int fd, const base::Json& message
   operation.hold_cgroups = request.hold_cgroups;
   operation.pidfile = PidfileOf(request.argv);
   operation.hold_output = request.hold_output;
-  operation.last_beat = operation.hold_seen = operation.hold_thawed = loop_.Now();
+  operation.last_beat = operation.hold_thawed = loop_.Now();
   if (request.restore) restore_yes_ = false;
-  if (!request.restore) operation.guard = std::make_unique<ParasiteGuard>(operation.pid);
   operation_ = std::move(operation);
   CheckBeat();
-  if (operation_->guard != nullptr) Guard();
+  if (!request.hold_cgroups.empty()) WatchHold();
   return base::Json{{"pid", operation_->pid}};
 }
 
@@ -129,19 +124,12 @@ absl::StatusOr<pid_t> ShimServer::SpawnCriu(const CriuRequest& request, Operatio
   return pid;
 }
 
-void ShimServer::Guard() {
-  operation_->guard->Look();
-  WatchHold();
-  operation_->guard_timer = loop_.After(kGuardPause, [this] { Guard(); });
-}
-
 // A CRIU that is stopped, or of a version that waits for a process which it has had frozen itself:
 // neither may hold the process for ever.
 void ShimServer::WatchHold() {
   Operation& operation = *operation_;
+  operation.hold_timer = loop_.After(kHoldLook, [this] { WatchHold(); });
   const absl::Duration now = loop_.Now();
-  if (operation.hold_cgroups.empty() || now - operation.hold_seen < kHoldLook) return;
-  operation.hold_seen = now;
   if (!IsFrozen(operation.hold_cgroups)) operation.hold_thawed = now;
   if (now - operation.hold_thawed < kHoldMax) return;
   LogError("tree thawed: CRIU has held it for too long", absl::FormatDuration(kHoldMax));
@@ -189,15 +177,10 @@ void ShimServer::CriuEnded(int status) {
   Operation operation = *std::move(operation_);
   operation_.reset();
   loop_.CancelTimer(operation.beat_timer);
-  loop_.CancelTimer(operation.guard_timer);
+  loop_.CancelTimer(operation.hold_timer);
   // First of all, and not left to the daemon, which may be dead or stopped.
   if (const absl::Status status = CureAndThaw(operation.hold_cgroups); !status.ok()) {
     LogError("connections not cured", std::string(status.message()));
-  }
-  if (operation.guard != nullptr && WIFSIGNALED(status)) {
-    // What CRIU had begun in the dumped process ends; then the process is let go and runs on.
-    const std::shared_ptr<ParasiteGuard> guard = std::move(operation.guard);
-    loop_.After(kParasiteTime, [guard] {});
   }
   const bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   if (operation.restore) {

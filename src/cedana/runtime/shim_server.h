@@ -13,7 +13,6 @@
 
 #include "cedana/runtime/event_loop.h"
 #include "cedana/runtime/job_stdio.h"
-#include "cedana/runtime/parasite_guard.h"
 #include "cedana/runtime/shim_client.h"
 #include "core/base/fd.h"
 #include "core/base/json.h"
@@ -65,10 +64,8 @@ class ShimServer {
     bool out_log_created = false;
     absl::Duration last_beat;
     int beat_timer = 0;
-    std::unique_ptr<ParasiteGuard> guard;  // dumps
-    int guard_timer = 0;
-    absl::Duration hold_seen;    // when hold_cgroups were looked at
-    absl::Duration hold_thawed;  // and last seen not to be frozen
+    int hold_timer = 0;
+    absl::Duration hold_thawed;  // when hold_cgroups were last seen not to be frozen
   };
   // What a failed restore may have left is being killed.
   struct Purge {
@@ -104,7 +101,6 @@ class ShimServer {
   absl::StatusOr<base::Json> RunCriu(int fd, const base::Json& message);
   absl::StatusOr<pid_t> SpawnCriu(const CriuRequest& request, Operation* operation);
   void CheckBeat();
-  void Guard();
   void WatchHold();
   void KillDaemon(const Connection& connection);
   void OwnerLost();

@@ -85,8 +85,8 @@ TEST_F(Clouds, OneWrongByteIsNeverCommitted) {
   const Answer committed =
       Call("POST", liar.Target("/commit"), CommitOf(liar, packs, {"gcs", "azure"}));
   EXPECT_EQ(committed.status, 200) << committed.body;
-  for (const Json& provider :
-       Call("GET", "/v3/admin/status", {}, operator_token_).json["providers"]) {
+  const Answer status = Call("GET", "/v3/admin/status", {}, operator_token_);
+  for (const Json& provider : status.json["providers"]) {
     EXPECT_EQ(provider["packs"], provider["name"] == "azure" ? 0 : 1) << provider;
   }
 }
