@@ -246,11 +246,9 @@ absl::Status Repair(Call& call, const ServiceParts& parts) {
         scrubbed[provider->name] = {{"error", std::string(counts.status().message())}};
         continue;
       }
-      scrubbed[provider->name] = {{"shards", counts->shards},
-                                  {"missing", counts->missing},
-                                  {"damaged", counts->damaged},
-                                  {"strays", counts->strays},
-                                  {"spared", counts->spared}};
+      scrubbed[provider->name] = {{"shards", counts->shards}, {"missing", counts->missing},
+                                  {"found", counts->found},   {"damaged", counts->damaged},
+                                  {"strays", counts->strays}, {"spared", counts->spared}};
     }
   }
   if (!base::BoolOr(body, "go_on", false)) {

@@ -99,7 +99,9 @@ TEST_F(Streams, EightGoUpAndComeDownInterleavedWhileOneIsSilent) {
   for (int i = 0; i < kStreams; ++i) {
     down.push_back(Begin("GET", Url("GET", Name("d", i)), ""));
     const int late = kStreams - 1;
-    if (i != late) EXPECT_EQ(StatusOf(down[i].ReadUntil("\r\n\r\n")), 200);
+    if (i != late) {
+      EXPECT_EQ(StatusOf(down[i].ReadUntil("\r\n\r\n")), 200);
+    }
   }
   const auto expect = [&](int stream, size_t piece) {
     const std::string& wanted = Piece(stream, piece);

@@ -242,6 +242,10 @@ absl::Status Repair(const AdminOptions& options, bool scrub) {
     std::printf("%s: %s shards compared, %s missing, %s damaged, %s strays deleted\n", name.c_str(),
                 Count(counts, "shards").c_str(), Count(counts, "missing").c_str(),
                 Count(counts, "damaged").c_str(), Count(counts, "strays").c_str());
+    if (base::IntOr(counts, "found", 0) > 0) {
+      std::printf("%s: %s objects found again that were missed before\n", name.c_str(),
+                  Count(counts, "found").c_str());
+    }
     if (base::IntOr(counts, "spared", 0) > 0) {
       std::printf("%s: %s objects of commits that the catalog does not know, kept\n", name.c_str(),
                   Count(counts, "spared").c_str());

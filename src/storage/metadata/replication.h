@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "core/base/ids.h"
 #include "storage/metadata/checkpoints.h"
+#include "storage/metadata/chores.h"
 
 namespace cedana::metadata {
 
@@ -114,6 +115,14 @@ class Replication {
   // Some shards at a draining provider that are fully replicated without it.
   virtual absl::StatusOr<std::vector<PlacedShard>> Surplus(const std::string& provider,
                                                            int limit) = 0;
+  // Gives one of them up, with the chore by which its bytes go, if it is surplus still: a copy
+  // elsewhere may have turned out to be bad. kFailedPrecondition: it is needed. kNotFound: as Find.
+  virtual absl::Status Retire(const ObjectRef& ref, const Chore& deletion) = 0;
+  // An object of that save lies at a provider that is not known to have it: from now on it is, as
+  // acknowledged, for repair to look at. False: nobody wants it, it is known, or is to be deleted.
+  virtual absl::StatusOr<bool> FoundAgain(const base::SaveId& save, ObjectKind kind,
+                                          const ObjectId& id, const std::string& provider,
+                                          const std::string& key) = 0;
 };
 
 }  // namespace cedana::metadata

@@ -218,6 +218,26 @@ TEST_F(ReplicationTest, ADrainedProviderIsForgottenOnceNothingNeedsIt) {
   }
 }
 
+TEST_F(ReplicationTest, AShardIsGivenUpOnlyWhileItIsSurplus) {
+  AddProviders({"a", "b", "c"});
+  const CommittedPack pack = PackAt({"a", "b", "c"});
+  ASSERT_TRUE(TrySave("one", {pack}, {"b", "c"}).ok());
+  const Chore deletion{"a", "s/pack", ChoreKind::kDelete, 0};
+  Replication& replication = metadata_->replication();
+  EXPECT_TRUE(absl::IsFailedPrecondition(replication.Retire(Pack(pack), deletion)));  // not drained
+  ASSERT_TRUE(metadata_->providers().SetState("a", ProviderState::kDraining).ok());
+  ASSERT_EQ(replication.Surplus("a", 10)->size(), 1u);
+  // After it was listed another copy is found to be bad.
+  ASSERT_TRUE(replication.SetShard(Pack(pack), "b", ShardState::kDamaged).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(replication.Retire(Pack(pack), deletion)));
+  EXPECT_EQ(metadata_->chores().Of("a", 10)->size(), 0u);
+  EXPECT_EQ(replication.Find(Pack(pack))->shards.size(), 3u);
+  ASSERT_TRUE(replication.SetShard(Pack(pack), "b", ShardState::kLive).ok());
+  EXPECT_TRUE(replication.Retire(Pack(pack), deletion).ok());
+  EXPECT_EQ(metadata_->chores().Of("a", 10)->size(), 1u);
+  EXPECT_EQ(replication.Find(Pack(pack))->shards.size(), 2u);
+}
+
 TEST_F(ReplicationTest, ListsWhatAProviderShouldHoldSaveBySave) {
   AddProviders({"a"});
   std::vector<base::SaveId> saves;

@@ -12,11 +12,7 @@ class SqliteChores : public Chores {
     if (chores.empty()) return absl::OkStatus();
     return shared_.database->Write([&](Connection& connection) -> absl::Status {
       for (const Chore& chore : chores) {
-        Query insert(connection, "INSERT OR REPLACE INTO chores VALUES(?, ?, ?, ?, ?)");
-        CEDANA_RETURN_IF_ERROR(insert
-                                   .Bind(chore.provider, chore.key, static_cast<int>(chore.kind),
-                                         chore.sequence, shared_.Now())
-                                   .Run());
+        CEDANA_RETURN_IF_ERROR(AddChore(connection, chore, shared_.Now()));
       }
       return absl::OkStatus();
     });
@@ -61,6 +57,13 @@ class SqliteChores : public Chores {
 };
 
 }  // namespace
+
+absl::Status AddChore(Connection& connection, const Chore& chore, int64_t now_ms) {
+  Query insert(connection, "INSERT OR REPLACE INTO chores VALUES(?, ?, ?, ?, ?)");
+  return insert
+      .Bind(chore.provider, chore.key, static_cast<int>(chore.kind), chore.sequence, now_ms)
+      .Run();
+}
 
 std::unique_ptr<Chores> MakeChores(const Shared* shared) {
   return std::make_unique<SqliteChores>(shared);

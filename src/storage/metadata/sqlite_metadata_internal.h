@@ -41,6 +41,7 @@ absl::Status DecodePackList(absl::string_view column,
 
 // The next value of a row of `counters`.
 absl::StatusOr<uint64_t> NextCounter(Connection& connection, const std::string& name);
+absl::Status AddChore(Connection& connection, const Chore& chore, int64_t now_ms);
 // The packs' places: providers that are thought to hold a good shard.
 absl::StatusOr<std::vector<std::string>> ShardProviders(Connection& connection,
                                                         const base::OrgId& organisation,

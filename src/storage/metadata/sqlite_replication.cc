@@ -53,14 +53,7 @@ class SqliteReplication : public Replication {
   }
 
   absl::Status DropShard(const ObjectRef& ref, const std::string& provider) override {
-    return Change(ref, [&](Connection& connection) {
-      Query drop(connection,
-                 ref.kind == ObjectKind::kPack
-                     ? "DELETE FROM shards WHERE organisation = ? AND pack = ? AND provider = ?"
-                     : "DELETE FROM manifest_shards WHERE organisation = ? AND checkpoint = ? AND "
-                       "provider = ?");
-      return drop.Bind(ref.organisation, ref.id, provider).Run();
-    });
+    return Change(ref, [&](Connection& connection) { return Drop(connection, ref, provider); });
   }
 
   absl::Status Settle(const ObjectRef& ref) override {
@@ -193,6 +186,59 @@ class SqliteReplication : public Replication {
     return found;
   }
 
+  absl::Status Retire(const ObjectRef& ref, const Chore& deletion) override {
+    return Change(ref, [&](Connection& connection) -> absl::Status {
+      Query surplus(
+          connection,
+          "SELECT 1 FROM providers WHERE name = ? AND state <> 0 AND NOT EXISTS (SELECT 1 "
+          "FROM debts WHERE organisation = ? AND kind = ? AND id = ?)");
+      surplus.Bind(deletion.provider, ref.organisation, KindOf(ref), ref.id);
+      const bool is_surplus = surplus.Step();
+      CEDANA_RETURN_IF_ERROR(surplus.status());
+      if (!is_surplus) return absl::FailedPreconditionError("shard: is needed where it is");
+      CEDANA_RETURN_IF_ERROR(AddChore(connection, deletion, shared_.Now()));
+      return Drop(connection, ref, deletion.provider);
+    });
+  }
+
+  absl::StatusOr<bool> FoundAgain(const base::SaveId& save, ObjectKind kind, const ObjectId& id,
+                                  const std::string& provider, const std::string& key) override {
+    bool added = false;
+    CEDANA_RETURN_IF_ERROR(shared_.database->Write([&](Connection& connection) -> absl::Status {
+      added = false;
+      const bool pack = kind == ObjectKind::kPack;
+      Query wanted(connection,
+                   pack ? "SELECT p.organisation FROM packs p JOIN providers pr ON pr.name = ?1 "
+                          "WHERE p.save = ?2 AND p.id = ?3 AND p.state < 2 AND pr.state = 0 AND "
+                          "NOT EXISTS (SELECT 1 FROM chores WHERE provider = ?1 AND key = ?4) AND "
+                          "NOT EXISTS (SELECT 1 FROM shards s WHERE s.organisation = "
+                          "p.organisation AND s.pack = p.id AND s.provider = ?1)"
+                        : "SELECT c.organisation FROM checkpoints c JOIN providers pr ON pr.name = "
+                          "?1 WHERE c.save = ?2 AND c.id = ?3 AND c.hidden_ms IS NULL AND "
+                          "pr.state = 0 AND NOT EXISTS (SELECT 1 FROM chores WHERE provider = ?1 "
+                          "AND key = ?4) AND NOT EXISTS (SELECT 1 FROM manifest_shards s WHERE "
+                          "s.organisation = c.organisation AND s.checkpoint = c.id AND s.provider "
+                          "= ?1)");
+      wanted.Bind(provider, save, id, key);
+      std::vector<ObjectRef> found;
+      while (wanted.Step()) found.push_back({wanted.Id<base::OrgId>(0), kind, id});
+      CEDANA_RETURN_IF_ERROR(wanted.status());
+      for (const ObjectRef& ref : found) {
+        Query insert(connection, pack ? "INSERT INTO shards VALUES(?, ?, ?, ?, ?)"
+                                      : "INSERT INTO manifest_shards VALUES(?, ?, ?, ?, ?)");
+        CEDANA_RETURN_IF_ERROR(insert
+                                   .Bind(ref.organisation, ref.id, provider, shared_.Now(),
+                                         StateOf(ShardState::kAcknowledged))
+                                   .Run());
+        CEDANA_ASSIGN_OR_RETURN(const Policy policy, EffectivePolicy(connection, ref.organisation));
+        CEDANA_RETURN_IF_ERROR(Assess(connection, policy, ref, shared_.Now()).status());
+        added = true;
+      }
+      return absl::OkStatus();
+    }));
+    return added;
+  }
+
   absl::StatusOr<std::vector<PlacedShard>> Surplus(const std::string& provider,
                                                    int limit) override {
     std::vector<PlacedShard> found;
@@ -215,6 +261,16 @@ class SqliteReplication : public Replication {
   }
 
  private:
+  static absl::Status Drop(Connection& connection, const ObjectRef& ref,
+                           const std::string& provider) {
+    Query drop(connection,
+               ref.kind == ObjectKind::kPack
+                   ? "DELETE FROM shards WHERE organisation = ? AND pack = ? AND provider = ?"
+                   : "DELETE FROM manifest_shards WHERE organisation = ? AND checkpoint = ? AND "
+                     "provider = ?");
+    return drop.Bind(ref.organisation, ref.id, provider).Run();
+  }
+
   static PlacedShard ReadPlaced(const Query& row) {
     PlacedShard shard{
         {row.Id<base::OrgId>(0), static_cast<ObjectKind>(row.Int(1)), row.Id<ObjectId>(2)},

@@ -429,18 +429,17 @@ absl::Status Repairer::Drain(const base::Context& context, ProviderRegistry* reg
       CEDANA_ASSIGN_OR_RETURN(const std::vector<metadata::PlacedShard> surplus,
                               vault_.metadata->replication().Surplus(provider->name, kDrainBatch));
       if (surplus.empty()) break;
-      // First what is to be deleted, then the rows: a crash between forgets nothing.
-      std::vector<metadata::Chore> chores;
+      bool any = false;
       for (const metadata::PlacedShard& shard : surplus) {
         const metadata::ReplicatedObject object{.ref = shard.ref, .save = shard.save};
-        chores.push_back({provider->name, KeyOf(object), metadata::ChoreKind::kDelete, 0});
+        const absl::Status retired = vault_.metadata->replication().Retire(
+            shard.ref, {provider->name, KeyOf(object), metadata::ChoreKind::kDelete, 0});
+        // Deleted, or needed here again, since it was listed.
+        if (absl::IsNotFound(retired) || absl::IsFailedPrecondition(retired)) continue;
+        CEDANA_RETURN_IF_ERROR(retired);
+        any = true;
       }
-      CEDANA_RETURN_IF_ERROR(vault_.metadata->chores().Add(chores));
-      for (const metadata::PlacedShard& shard : surplus) {
-        const absl::Status dropped =
-            vault_.metadata->replication().DropShard(shard.ref, provider->name);
-        if (!absl::IsNotFound(dropped)) CEDANA_RETURN_IF_ERROR(dropped);
-      }
+      if (!any) break;
       if (surplus.size() < kDrainBatch) break;
     }
     CEDANA_ASSIGN_OR_RETURN(const auto owed, vault_.metadata->chores().Of(provider->name, 1));

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "absl/time/clock.h"
 #include "core/base/status.h"
 #include "core/base/thread.h"
@@ -306,6 +308,43 @@ TEST_F(RepairTest, AnEmptiedBucketIsFilledAgain) {
   for (const char* path : {"a", "b"}) EXPECT_EQ(DurabilityOf(path), "fully replicated");
   const auto again = ScrubProvider({}, test_.vault, *test_.providers.Find("p0"), {});
   EXPECT_EQ(again->missing + again->records + again->damaged, 0u);
+}
+
+// A folder that was not mounted, for instance.
+TEST_F(RepairTest, WhatWasMissedAndIsBackIsFoundAgain) {
+  SetPolicy(1, 1);
+  for (size_t provider : {1, 2}) {
+    test_.stores[provider]->Add(
+        {.operation = Operation::kPut, .times = -1, .fail = absl::UnavailableError("dark")});
+  }
+  Save("a");
+  for (size_t provider : {1, 2}) test_.stores[provider]->Clear();
+  std::map<std::string, std::string> bytes;
+  for (const std::string& key : test_.Keys(0, "s/")) {
+    bytes[key] = *ReadObject({}, *test_.memories[0], key, 1000);
+  }
+  ASSERT_EQ(bytes.size(), 2u);
+  test_.clock.Advance(absl::Seconds(1));
+  Empty(0);
+  const Provider& provider = *test_.providers.Find("p0");
+  EXPECT_EQ(ScrubProvider({}, test_.vault, provider, {})->missing, 2u);
+  EXPECT_EQ(DurabilityOf("a"), "lost");
+  EXPECT_EQ(Round(), 0u);
+  for (const auto& [key, text] : bytes) {
+    const std::vector<uint8_t> back(text.begin(), text.end());
+    ASSERT_TRUE(test_.memories[0]->Put({}, *objstore::ObjectKey::Parse(key), back, {}).ok());
+  }
+  // One that is to be deleted there is not.
+  const metadata::Chore deletion{"p0", key_, metadata::ChoreKind::kDelete, 0};
+  ASSERT_TRUE(test_.metadata->chores().Add({deletion}).ok());
+  EXPECT_EQ(ScrubProvider({}, test_.vault, provider, {})->found, 1u);
+  ASSERT_TRUE(test_.metadata->chores().Done(deletion).ok());
+  EXPECT_EQ(ScrubProvider({}, test_.vault, provider, {})->found, 1u);
+  EXPECT_EQ(ScrubProvider({}, test_.vault, provider, {})->found, 0u);
+  ASSERT_TRUE(test_.metadata->replication().MakeDue().ok());
+  EXPECT_EQ(Round(), 2u);
+  EXPECT_EQ(DurabilityOf("a"), "fully replicated");
+  EXPECT_EQ(BytesAt(0), "a pack");
 }
 
 TEST_F(RepairTest, AScrubFindsWrongSizesAndDeletesOldStraysOnly) {

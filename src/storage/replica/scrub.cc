@@ -1,6 +1,7 @@
 #include "storage/replica/scrub.h"
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -72,7 +73,7 @@ class Pass {
   absl::Status LookAtRange(const base::Context& context, const std::optional<base::SaveId>& after,
                            const std::optional<base::SaveId>& until, Expected expected) {
     const std::string end = EndOf(until);
-    std::vector<std::string> unknown;
+    std::vector<std::pair<std::string, bool>> unknown;  // and whether it is old
     bool past_end = false;
     const absl::Status listed = ListAll(
         context.WithTimeout(kListTimeout), *provider_.store, "s/",
@@ -81,9 +82,8 @@ class Pass {
           if (past_end) return absl::OutOfRangeError("the end of this range");
           const auto found = expected.find(object.key);
           if (found == expected.end()) {
-            if (absl::FromUnixMillis(vault_.NowMs()) - object.modified > kStrayAge) {
-              unknown.push_back(object.key);
-            }
+            const absl::Duration age = absl::FromUnixMillis(vault_.NowMs()) - object.modified;
+            unknown.emplace_back(object.key, age > kStrayAge);
             return absl::OkStatus();
           }
           const metadata::PlacedShard& shard = found->second;
@@ -99,7 +99,7 @@ class Pass {
     for (const auto& [key, shard] : expected) {
       CEDANA_RETURN_IF_ERROR(Mark(shard, std::nullopt));
     }
-    for (const std::string& key : unknown) CEDANA_RETURN_IF_ERROR(JudgeStray(context, key));
+    for (const auto& [key, old] : unknown) CEDANA_RETURN_IF_ERROR(Judge(context, key, old));
     return absl::OkStatus();
   }
 
@@ -120,25 +120,51 @@ class Pass {
     return absl::OkStatus();
   }
 
-  absl::Status JudgeStray(const base::Context& context, const std::string& key) {
+  absl::Status Judge(const base::Context& context, const std::string& key, bool old) {
     const std::vector<std::string> parts = absl::StrSplit(key, '/');
     if (parts.size() != 3) return absl::OkStatus();  // not one of ours
     const auto save = base::SaveId::FromHex(parts[1]);
     if (!save.ok()) return absl::OkStatus();
-    CEDANA_ASSIGN_OR_RETURN(const metadata::KnownObjects known,
-                            vault_.metadata->collection().KnownOf(*save));
-    if (known.open) return absl::OkStatus();
+    if (!known_.has_value() || known_->first != *save) {
+      CEDANA_ASSIGN_OR_RETURN(metadata::KnownObjects known,
+                              vault_.metadata->collection().KnownOf(*save));
+      known_.emplace(*save, std::move(known));
+    }
+    const metadata::KnownObjects& known = known_->second;
     absl::string_view name = parts[2];
     if (absl::ConsumePrefix(&name, "p-")) {
       const auto id = base::PackId::FromHex(name);
-      if (!id.ok() || known.packs.contains(*id)) return absl::OkStatus();
+      if (!id.ok()) return absl::OkStatus();
+      if (known.packs.contains(*id)) {
+        return Found(key, *save, metadata::ObjectKind::kPack,
+                     metadata::ObjectId::FromBytes(id->data()));
+      }
     } else if (absl::ConsumePrefix(&name, "m-")) {
       const auto id = base::CheckpointId::FromHex(name);
-      if (!id.ok() || known.manifests.contains(*id)) return absl::OkStatus();
+      if (!id.ok()) return absl::OkStatus();
+      if (known.manifests.contains(*id)) {
+        return Found(key, *save, metadata::ObjectKind::kManifest,
+                     metadata::ObjectId::FromBytes(id->data()));
+      }
     } else {
       return absl::OkStatus();
     }
-    CEDANA_ASSIGN_OR_RETURN(const bool lost, lost_commits_.MayOwn(context, *save));
+    return old && !known.open ? DeleteStray(context, key, *save) : absl::OkStatus();
+  }
+
+  // Bytes that were missed once are back: a folder that was not mounted, a bucket that was
+  // restored.
+  absl::Status Found(const std::string& key, const base::SaveId& save, metadata::ObjectKind kind,
+                     const metadata::ObjectId& id) {
+    CEDANA_ASSIGN_OR_RETURN(const bool found, vault_.metadata->replication().FoundAgain(
+                                                  save, kind, id, provider_.name, key));
+    if (found) ++counts_.found;
+    return absl::OkStatus();
+  }
+
+  absl::Status DeleteStray(const base::Context& context, const std::string& key,
+                           const base::SaveId& save) {
+    CEDANA_ASSIGN_OR_RETURN(const bool lost, lost_commits_.MayOwn(context, save));
     if (lost) {
       ++counts_.spared;
       return absl::OkStatus();
@@ -187,6 +213,7 @@ class Pass {
   const Provider& provider_;
   const absl::Duration pause_;
   ScrubCounts counts_;
+  std::optional<std::pair<base::SaveId, metadata::KnownObjects>> known_;  // of the last save
   LostCommits lost_commits_{&vault_};
 };
 
@@ -199,10 +226,13 @@ absl::StatusOr<ScrubCounts> ScrubProvider(const base::Context& context, const Va
     vault.providers->health().Record(provider.name, counts.status());
     return base::Annotate(counts.status(), absl::StrCat("provider ", provider.name));
   }
-  if (counts->missing + counts->damaged + counts->strays + counts->spared + counts->records > 0) {
+  if (counts->missing + counts->found + counts->damaged + counts->strays + counts->spared +
+          counts->records >
+      0) {
     base::LogWarn("a provider's listing differs from the catalog", {{"provider", provider.name},
                                                                     {"shards", counts->shards},
                                                                     {"missing", counts->missing},
+                                                                    {"found", counts->found},
                                                                     {"damaged", counts->damaged},
                                                                     {"strays", counts->strays},
                                                                     {"spared", counts->spared},

@@ -13,6 +13,7 @@ namespace cedana::replica {
 struct ScrubCounts {
   uint64_t shards = 0;   // looked for
   uint64_t missing = 0;  // not there: debt from now on
+  uint64_t found = 0;    // known objects that were not known to be there: repair looks at them
   uint64_t damaged = 0;  // of another size or checksum: debt as well
   uint64_t strays = 0;   // objects of no save that lives, older than a day: deleted
   uint64_t spared = 0;   // the same, but of commits that the catalog does not know (lost_commits.h)
