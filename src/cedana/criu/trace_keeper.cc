@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include <atomic>
+#include <bit>
 
 namespace cedana::criu_hold {
 namespace {
@@ -54,9 +55,14 @@ long Kernel(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e 
   return result;
 }
 
-template <typename Pointer>
-long Word(Pointer* pointer) {
-  return reinterpret_cast<long>(pointer);
+template <typename Type>
+long Word(Type* pointer) {
+  return std::bit_cast<long>(pointer);
+}
+
+template <typename Type>
+Type* Pointer(long word) {
+  return std::bit_cast<Type*>(word);
 }
 
 struct Tracee {
@@ -166,7 +172,7 @@ long NoteRegisters(Tracee* tracee) {
   const long memory = Kernel(SYS_mmap, 0, kExtendedSize, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory < 0 && memory > -4096) return memory;
-  tracee->extended = reinterpret_cast<unsigned char*>(memory);
+  tracee->extended = Pointer<unsigned char>(memory);
   iovec extended = {tracee->extended, kExtendedSize};
   // A processor without it has nothing to bring back.
   if (Trace(PTRACE_GETREGSET, tracee->tid, NT_X86_XSTATE, Word(&extended)) == 0) {
@@ -439,7 +445,7 @@ void Answer() {
   if (ask == Ask::kPtrace) {
     answer = AskedTrace(arguments[0], static_cast<pid_t>(arguments[1]), arguments[2], arguments[3]);
   } else {
-    answer = AskedWait(static_cast<pid_t>(arguments[0]), reinterpret_cast<int*>(arguments[1]),
+    answer = AskedWait(static_cast<pid_t>(arguments[0]), Pointer<int>(arguments[1]),
                        static_cast<int>(arguments[2]), arguments[3]);
   }
   answered = true;
@@ -488,11 +494,11 @@ void Start() {
   const long more = Reserve(kMaxWords * sizeof(Patch));
   const long stack = Reserve(kStackSize);
   if (Failed(memory) || Failed(more) || Failed(stack)) return;
-  tracees = reinterpret_cast<Tracee*>(memory);
-  patches = reinterpret_cast<Patch*>(more);
+  tracees = Pointer<Tracee>(memory);
+  patches = Pointer<Patch>(more);
   const BlockSignals block(~uint64_t{0});
   const int started =
-      clone(Keep, reinterpret_cast<char*>(stack) + kStackSize,
+      clone(Keep, Pointer<char>(stack) + kStackSize,
             CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID, nullptr, nullptr, nullptr, &turn);
   if (started > 0) keeper = started;
 }
