@@ -498,8 +498,8 @@ void Start() {
   patches = Pointer<Patch>(more);
   const BlockSignals block(~uint64_t{0});
   const int started =
-      clone(Keep, Pointer<char>(stack) + kStackSize,
-            CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID, nullptr, nullptr, nullptr, &turn);
+      clone(Keep, Pointer<char>(stack) + kStackSize, CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID,
+            nullptr, nullptr, nullptr, &turn);
   if (started > 0) keeper = started;
 }
 

@@ -42,7 +42,7 @@ constexpr uint64_t kSeeds = 60;  // each takes ten times as long
 #else
 constexpr uint64_t kSeeds = 400;  // 5 s
 #endif
-constexpr size_t kTasks = 24;     // of all actors
+constexpr size_t kTasks = 24;  // of all actors
 
 // One daemon: saves, deletes, collects and looks in the order of its own seed.
 class Actor {
