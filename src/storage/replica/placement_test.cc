@@ -376,6 +376,29 @@ TEST_F(PlacementTest, AReadBackThatTakesTooLongIsRetryableAndGoesOn) {
   EXPECT_NE(status.message().find("provider p1"), std::string::npos) << status;
 }
 
+TEST_F(PlacementTest, WhatCannotBeReadBackInTimeIsCopiedElsewhere) {
+  VouchForNothing(test_);
+  test_.vault.times.patience.healthy = absl::Milliseconds(300);
+  test_.vault.times.patience.read_back = absl::Milliseconds(300);
+  SetPolicy(2, 2);
+  transfer::CommitRequest commit = Begin("a");
+  for (int i = 0; i < 3; ++i) commit.packs.push_back(test_.StorePack(commit.save));
+  ASSERT_EQ(commit.packs[0].providers, (Names{"p0", "p1"}));
+  test_.providers.read_backs().Forget("p1");  // as if a client had uploaded them
+  test_.stores[1]->Add({.operation = Operation::kGet, .times = -1, .latency = absl::Seconds(5)});
+  const auto info = catalog_.Commit({}, commit);
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(test_.Keys(2, absl::StrCat(SavePrefix(commit.save), "p-")).size(), 3u);
+  // Where there is no other, it is waited for.
+  transfer::CommitRequest waits = Begin("b");
+  waits.packs.push_back(test_.StorePack(waits.save));
+  ASSERT_EQ(waits.packs[0].providers, (Names{"p0", "p1"}));
+  test_.providers.read_backs().Forget("p1");
+  test_.Darken(2);
+  const absl::Status slow = catalog_.Commit({}, waits).status();
+  EXPECT_TRUE(absl::IsUnavailable(slow)) << slow;
+}
+
 // Its word does not count, but neither does its silence against the dump.
 TEST_F(PlacementTest, AProviderThatVouchesForNothingAndGoesDarkIsReplacedOrAwaited) {
   VouchForNothing(test_);

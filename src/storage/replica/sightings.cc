@@ -32,6 +32,7 @@ struct Sighting {
   std::vector<size_t> whole;
   std::map<size_t, std::string> wrong;  // something else is there: what
   std::set<size_t> unread;              // listed, not read back (yet)
+  size_t read_back = 0;
 };
 
 class Observer {
@@ -111,7 +112,10 @@ class Observer {
     const bool final = absl::IsDataLoss(status) || absl::IsNotFound(status) ||
                        absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
     if (status.ok() || final) sighting->unread.erase(i);
-    if (status.ok()) sighting->whole.push_back(i);
+    if (status.ok()) {
+      sighting->whole.push_back(i);
+      ++sighting->read_back;
+    }
     if (final) Complain(provider, i, status.message(), sighting);
   }
 
@@ -160,6 +164,7 @@ bool AllSeen(const OwnPacks& own, const std::vector<ProviderPtr>& asked,
 // Why a pack is not where it should be, as far as it is known.
 struct Doubts {
   std::set<std::string> unread;   // domains in which it may be whole
+  std::set<std::string> stuck;    // of these, those from which nothing comes
   std::set<std::string> awaited;  // providers that took it, and cannot be asked now
   bool copying = false;           // the service has not got to it, or a target may recover
   std::string why;
@@ -230,18 +235,20 @@ void BelieveAbsent(const Vault& vault, const transfer::CommitRequest& request, c
 }
 
 // Whether a copy of it is worth making: seen whole somewhere, in too few domains, and not merely
-// still being read back in others.
+// still being read back in others, pack by pack.
 bool IsShort(const Vault& vault, const metadata::CommittedPack& pack, size_t ack,
              const Doubts& doubt) {
   std::set<std::string> domains = DomainsOf(vault, pack);
   if (pack.providers.empty() || domains.size() >= ack) return false;
-  domains.insert(doubt.unread.begin(), doubt.unread.end());
+  for (const std::string& domain : doubt.unread) {
+    if (!doubt.stuck.contains(domain)) domains.insert(domain);
+  }
   return domains.size() < ack || !doubt.awaited.empty();
 }
 
-// Where a provider that took packs has gone away before the service could look at them, or has lost
-// them since (an emptied bucket, a provider declared lost, other bytes), another gets a copy: the
-// dump need neither wait nor fail.
+// Where a provider that took packs has gone away or become slow before the service could look at
+// them, or has lost them since (an emptied bucket, a provider declared lost, other bytes), another
+// gets a copy: the dump need neither wait nor fail.
 absl::Status CopyWhatIsShort(const base::Context& context, const Vault& vault,
                              const transfer::CommitRequest& request, const OwnPacks& own,
                              size_t ack, const std::set<std::string>& silent, AllDoubts& doubts,
@@ -313,7 +320,14 @@ absl::Status SeeOwnPacks(const base::Context& context, const Vault& vault,
     for (const size_t i : sightings[p].unread) doubts[i].unread.insert(asked[p]->domain);
     for (const auto& [i, what] : sightings[p].wrong) doubts[i].why = what;
     if (statuses[p].ok()) continue;
-    if (IsPassing(statuses[p])) silent.insert(asked[p]->name);
+    if (IsPassing(statuses[p])) {
+      silent.insert(asked[p]->name);
+      // Not one pack within the time: it may take hours, and a frozen process waits.
+      const bool stuck = sightings[p].read_back == 0;
+      for (const size_t i : sightings[p].unread) {
+        if (stuck) doubts[i].stuck.insert(asked[p]->domain);
+      }
+    }
     last = absl::StrCat("provider ", asked[p]->name, ": ", statuses[p].message());
     BelieveAbsent(vault, request, own, *asked[p], statuses[p], sightings[p], packs, &doubts);
   }
