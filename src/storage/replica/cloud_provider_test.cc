@@ -100,7 +100,7 @@ TEST_F(CloudProvider, ACommitGoesOnWhereItsReadBackWasCut) {
   transfer::CommitRequest commit = Begin("a");
   commit.packs.push_back(test_.StorePack(commit.save, std::string(100000, 'x')));
   test_.providers.read_backs().Forget("p1");  // as if a client had uploaded it
-  test_.Darken(2);  // nobody else to copy it to
+  test_.Darken(2);                            // nobody else to copy it to
   cloud_->AddFault({.operation = Operation::kGet, .times = 1, .cut_after = 50000});
   const absl::Status cut = catalog_.Commit({}, commit).status();
   EXPECT_TRUE(absl::IsUnavailable(cut)) << cut;
