@@ -19,6 +19,7 @@ start_busy() {
   wait_for 60 grep -q '^ready' "$T/hog.log"
   cedana dump job hog --dir cedana://e2e
   cedana restore job hog
+  : >"$T/rounds"
   busy 3>&- &
   BUSY=$!
   wait_for 60 lines_over "$T/rounds" round 0
@@ -37,7 +38,8 @@ stop_busy() {
 
 @test "a bucket is emptied while dumps and restores run" {
   start_busy
-  rm -rf "$T/cloud-a/s"
+  # Again when something was written into it meanwhile.
+  wait_for 30 rm -rf "$T/cloud-a/s"
   sleep "$(tries 2 20)"
   stop_busy
   storage repair --scrub
