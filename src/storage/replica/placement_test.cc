@@ -385,10 +385,15 @@ TEST_F(PlacementTest, WhatCannotBeReadBackInTimeIsCopiedElsewhere) {
   for (int i = 0; i < 3; ++i) commit.packs.push_back(test_.StorePack(commit.save));
   ASSERT_EQ(commit.packs[0].providers, (Names{"p0", "p1"}));
   test_.providers.read_backs().Forget("p1");  // as if a client had uploaded them
+  // One was read while the provider was well.
+  ASSERT_TRUE(test_.providers.read_backs()
+                  .Check({}, "p1", *test_.stores[1], PackKey(commit.save, commit.packs[0].id),
+                         {commit.packs[0].bytes, commit.packs[0].crc32c})
+                  .ok());
   test_.stores[1]->Add({.operation = Operation::kGet, .times = -1, .latency = absl::Seconds(5)});
   const auto info = catalog_.Commit({}, commit);
   ASSERT_TRUE(info.ok()) << info.status();
-  EXPECT_EQ(test_.Keys(2, absl::StrCat(SavePrefix(commit.save), "p-")).size(), 3u);
+  EXPECT_EQ(test_.Keys(2, absl::StrCat(SavePrefix(commit.save), "p-")).size(), 2u);
   // Where there is no other, it is waited for.
   transfer::CommitRequest waits = Begin("b");
   waits.packs.push_back(test_.StorePack(waits.save));

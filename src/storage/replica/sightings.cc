@@ -32,7 +32,7 @@ struct Sighting {
   std::vector<size_t> whole;
   std::map<size_t, std::string> wrong;  // something else is there: what
   std::set<size_t> unread;              // listed, not read back (yet)
-  size_t read_back = 0;
+  size_t read_back = 0;                 // by this look
 };
 
 class Observer {
@@ -82,8 +82,10 @@ class Observer {
     };
     const auto read = [&] {
       while (const std::optional<size_t> i = take()) {
+        const bool read_before = WasRead(provider, request_.packs[*i]);
         const absl::Status status = ReadBackOne(context, provider, request_.packs[*i]);
         absl::MutexLock lock(&mutex);
+        if (status.ok() && !read_before) ++sighting->read_back;
         Judge(provider, *i, status, sighting);
         if (!status.ok() && !absl::IsDataLoss(status)) last = status;
       }
@@ -95,6 +97,11 @@ class Observer {
     }
     CEDANA_RETURN_IF_ERROR(context.Check());
     return last;
+  }
+
+  bool WasRead(const Provider& provider, const transfer::StoredPack& pack) {
+    return vault_.providers->read_backs().Matches(provider.name, PackKey(request_.save, pack.id),
+                                                  {pack.bytes, pack.crc32c});
   }
 
   absl::Status ReadBackOne(const base::Context& context, const Provider& provider,
@@ -112,10 +119,7 @@ class Observer {
     const bool final = absl::IsDataLoss(status) || absl::IsNotFound(status) ||
                        absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
     if (status.ok() || final) sighting->unread.erase(i);
-    if (status.ok()) {
-      sighting->whole.push_back(i);
-      ++sighting->read_back;
-    }
+    if (status.ok()) sighting->whole.push_back(i);
     if (final) Complain(provider, i, status.message(), sighting);
   }
 
