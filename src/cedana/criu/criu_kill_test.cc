@@ -99,6 +99,35 @@ TEST_P(CriuKill, AfterEachCallTheProcessesRunOn) {
   EXPECT_GE(last, 500);
 }
 
+// Whoever kills the keeper is where a killed CRIU was before it. But CRIU hears of it: it neither
+// waits for its answers for ever nor ends well.
+class CriuKeeper : public CriuKill {};
+
+TEST_P(CriuKeeper, ItsEndEndsTheDump) {
+  CriuTrial::DumpRun run;
+  run.flags = {.pid = process_.pid, .leave_running = true};
+  run.environment = HoldEnvironment(CEDANA_CRIU_HOLD, {});
+  bool killed = false;
+  run.while_running = [&killed](ImageCapture&, pid_t criu) {
+    const absl::Time limit = absl::Now() + absl::Seconds(20);
+    while (!killed && absl::Now() < limit) {
+      for (const pid_t child : CriuTrial::Tree(criu)) {
+        const auto name = base::ReadFile(absl::StrCat("/proc/", child, "/comm"));
+        if (name.value_or("") != "cedana-keeper\n") continue;
+        absl::SleepFor(absl::Microseconds(GetParam()));
+        killed = ::kill(child, SIGKILL) == 0;
+      }
+    }
+  };
+  const absl::Time start = absl::Now();
+  const auto outcome = trial_.Dump(std::move(run));
+  ASSERT_TRUE(killed);
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(20));
+}
+
+INSTANTIATE_TEST_SUITE_P(Microseconds, CriuKeeper, testing::Values(0, 1500));
+
 // At once, with what the call has started under way, and a little later, with its end not yet seen.
 INSTANTIATE_TEST_SUITE_P(Microseconds, CriuKill, testing::Values(0, 1500));
 

@@ -526,7 +526,7 @@ long AskKeeper(Ask what, long a, long b, long c, long d) {
   turn.store(kAsked);
   if (Kernel(SYS_tgkill, keeper, keeper, kAskSignal) != 0) keeper = -1;
   while (keeper > 0 && turn.load() == kAsked) {
-    const timespec limit = {1, 0};
+    const timespec limit = {0, 100'000'000};
     const long slept = Kernel(SYS_futex, Word(&turn), FUTEX_WAIT, kAsked, Word(&limit));
     if (slept == -EINTR) {
       interrupted = true;
